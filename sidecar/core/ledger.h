@@ -1,0 +1,91 @@
+// The loss ledger: for each traced process, what it emitted, what was applied, and what was lost and why. Only the
+// sidecar decides loss, here. Equation, per process, to the unit: emitted = applied + sampled_out + sum(lost by
+// reason). The rules of sequences are in docs/wire-protocol.md. Bounded by `max_processes`; not thread-safe.
+#ifndef SPANWATCH_SIDECAR_CORE_LEDGER_H_
+#define SPANWATCH_SIDECAR_CORE_LEDGER_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sidecar/core/engine.h"
+#include "sidecar/core/record.h"
+#include "sidecar/core/snapshot.h"
+
+namespace spanwatch::core {
+
+inline constexpr std::int64_t kSilentAfterNs = 5'000'000'000;
+inline constexpr std::int64_t kDiedAfterNs = 60'000'000'000;
+
+class Ledger {
+ public:
+  void Configure(const Limits& limits) { max_processes_ = limits.max_processes; }
+
+  // Judges one envelope and appends its answers. True: the spans of this record are to be applied, and Applied() must
+  // follow.
+  bool OnEnvelope(const RecordHeader& header, const EnvelopeView& envelope, const Decoded& decoded,
+                  std::vector<Answer>* answers);
+  // How many of the batch that OnEnvelope just accepted were applied; the rest of its span_count is lost.
+  void Applied(const EnvelopeView& envelope, std::uint64_t applied, const Rejected& rejected);
+  void OnOpenSpans(const EnvelopeView& envelope, std::uint64_t count);
+  // Silent and dead processes.
+  void Advance(std::int64_t now_ns);
+  std::int64_t NextDue() const { return next_due_; }
+
+  std::uint64_t total_lost() const { return total_lost_; }
+  void Show(StatsView* view) const;
+
+ private:
+  enum class State : std::uint8_t { kAlive, kSilent, kClosed, kDied };
+  using Reasons = std::map<std::string, std::uint64_t, std::less<>>;
+
+  struct Process {
+    State state = State::kAlive;
+    bool tail_unknown = false;
+    std::uint64_t serial = 0;
+    std::uint64_t connection = 0;
+    std::string service, instance;
+    std::int64_t last_seen_ns = 0;
+    std::uint64_t judged_sequence = 0;
+    std::uint64_t judged_batched = 0;    // spans in batches up to judged_sequence, since the process began
+    std::uint64_t reported_batched = 0;  // as far as the process told
+    std::uint64_t base_batched = 0, base_sampled_out = 0;  // where this ledger starts
+    Reasons base_drops;
+    std::uint64_t applied = 0;
+    std::uint64_t sampled_out = 0;  // since the ledger's start
+    std::uint64_t dropped = 0;      // the same: never reached a numbered batch
+    Reasons lost;                   // the same
+
+    // Not from what was applied or lost, so that the equation can fail if a judgement is wrong.
+    std::uint64_t Emitted() const { return judged_batched - base_batched + sampled_out + dropped; }
+
+    std::uint64_t open_spans = 0, rss_bytes = 0, sdk_bytes = 0, sdk_cpu_ns = 0;
+    std::vector<ProcessView::Gauge> gauges;
+  };
+
+  Process* Obtain(const RecordHeader& header, const EnvelopeView& envelope);
+  void ForgetOldestClosed();
+  void TakeIdentity(const Decoded& decoded, Process* process);
+  void TakeCounters(const EnvelopeView& envelope, Process* process);
+  void TakeHeartbeat(const EnvelopeView& envelope, Process* process);
+  bool OnBatch(const EnvelopeView& envelope, Process* process, AnswerKind* answer);
+  void SkipTo(const EnvelopeView& envelope, Process* process);
+  void Close(State state, const char* reason, Process* process);
+  void Lose(Process* process, std::string_view reason, std::uint64_t spans);
+  void Schedule();
+
+  std::uint64_t max_processes_ = 1024;
+  std::uint64_t serial_ = 0;
+  std::map<ProcessId, Process> processes_;  // ordered: outputs follow it
+  std::uint64_t refused_processes_ = 0;
+  std::uint64_t total_lost_ = 0;
+  // Of processes that were forgotten, so that sums never fall.
+  std::uint64_t past_emitted_ = 0, past_applied_ = 0, past_sampled_out_ = 0;
+  Reasons past_lost_;
+  std::int64_t next_due_ = INT64_MAX;
+};
+
+}  // namespace spanwatch::core
+
+#endif  // SPANWATCH_SIDECAR_CORE_LEDGER_H_

@@ -1,0 +1,112 @@
+#include "sidecar/core/rule.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "sidecar/core/incident.h"
+#include "sidecar/core/span_batch.h"
+
+namespace spanwatch::core {
+namespace {
+
+// At most three significant digits, no trailing zeros: 1, 1.5, 12.3, 123, 1230.
+std::string Short(double value) {
+  std::array<char, 48> buffer{};
+  const double magnitude = std::fabs(value);
+  const int decimals = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2;
+  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, value);
+  std::string text = buffer.data();
+  if (text.find('.') != std::string::npos) {
+    while (text.back() == '0') text.pop_back();
+    if (text.back() == '.') text.pop_back();
+  }
+  return text == "-0" ? "0" : text;
+}
+
+std::string FormatNanoseconds(double ns) {
+  const double magnitude = std::fabs(ns);
+  if (magnitude < 1e3) return Short(ns) + " ns";
+  if (magnitude < 1e6) return Short(ns / 1e3) + " µs";
+  if (magnitude < 1e9) return Short(ns / 1e6) + " ms";
+  if (magnitude < 120e9) return Short(ns / 1e9) + " s";
+  if (magnitude < 7200e9) return Short(ns / 60e9) + " min";
+  return Short(ns / 3600e9) + " h";
+}
+
+std::string FormatBytes(double bytes) {
+  const double magnitude = std::fabs(bytes);
+  if (magnitude < 1024) return Short(bytes) + " B";
+  if (magnitude < 1024.0 * 1024) return Short(bytes / 1024) + " KB";
+  if (magnitude < 1024.0 * 1024 * 1024) return Short(bytes / (1024.0 * 1024)) + " MB";
+  return Short(bytes / (1024.0 * 1024 * 1024)) + " GB";
+}
+
+}  // namespace
+
+std::string FormatValue(double value, Unit unit) {
+  if (!std::isfinite(value)) return std::isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+  switch (unit) {
+    case Unit::kNanoseconds:
+      return FormatNanoseconds(value);
+    case Unit::kBytes:
+      return FormatBytes(value);
+    case Unit::kRatio:
+      return Short(value * 100) + " %";
+    case Unit::kPerSecond:
+      return Short(value) + " /s";
+    case Unit::kCount:
+      break;
+  }
+  return Short(value);
+}
+
+const char* ToString(Severity severity) {
+  constexpr const char* kNames[] = {"none", "warning", "critical"};
+  return kNames[static_cast<int>(severity)];
+}
+
+const char* ToString(RuleLabel label) {
+  constexpr const char* kNames[] = {"service", "operation", "kind", "status"};
+  return kNames[static_cast<int>(label)];
+}
+
+const char* ToString(Measure measure) {
+  constexpr const char* kNames[] = {"span.duration",
+                                    "span.open_for",
+                                    "span.memory_delta",
+                                    "trace.duration",
+                                    "trace.depth",
+                                    "trace.span_count",
+                                    "trace.error_count",
+                                    "trace.memory_delta",
+                                    "error_rate",
+                                    "error_count",
+                                    "rate",
+                                    "duration.avg",
+                                    "store.fill",
+                                    "spans_lost"};
+  return kNames[static_cast<int>(measure)];
+}
+
+const char* ToString(AlertState state) {
+  constexpr const char* kNames[] = {"inactive", "pending", "firing", "resolved"};
+  return kNames[static_cast<int>(state)];
+}
+
+const char* ToString(TransitionKind kind) {
+  constexpr const char* kNames[] = {"firing", "escalated", "deescalated", "updated", "resolved"};
+  return kNames[static_cast<int>(kind)];
+}
+
+const char* ToString(SpanKind kind) {
+  constexpr const char* kNames[] = {"unspecified", "internal", "server", "client", "producer", "consumer"};
+  return kNames[static_cast<int>(kind)];
+}
+
+const char* ToString(StatusCode status) {
+  constexpr const char* kNames[] = {"unset", "ok", "error"};
+  return kNames[static_cast<int>(status)];
+}
+
+}  // namespace spanwatch::core

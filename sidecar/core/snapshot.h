@@ -1,0 +1,192 @@
+// What the engine shows to the outside: copies, made under its mutex in short holds. Strings are owned.
+#ifndef SPANWATCH_SIDECAR_CORE_SNAPSHOT_H_
+#define SPANWATCH_SIDECAR_CORE_SNAPSHOT_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/core/incident.h"
+#include "sidecar/core/span_batch.h"
+
+namespace spanwatch::core {
+
+// Upper bounds of the duration histograms in ns, `+Inf` implied: the Collector's defaults, continued to 600 s for LLM
+// calls.
+inline constexpr std::array<std::int64_t, 21> kDurationBucketsNs = {
+    2'000'000,      4'000'000,      6'000'000,      8'000'000,      10'000'000,      50'000'000,      100'000'000,
+    200'000'000,    400'000'000,    800'000'000,    1'000'000'000,  1'400'000'000,   2'000'000'000,   5'000'000'000,
+    10'000'000'000, 15'000'000'000, 30'000'000'000, 60'000'000'000, 120'000'000'000, 300'000'000'000, 600'000'000'000};
+inline constexpr std::array<std::int64_t, 12> kDepthBuckets = {1, 2, 3, 5, 8, 10, 15, 20, 25, 50, 100, 1000};
+inline constexpr std::array<std::int64_t, 12> kSpanCountBuckets = {1,   2,   5,   10,   20,     50,
+                                                                   100, 200, 500, 1000, 10'000, 100'000};
+
+// Counts are adjusted by sampling weight; not cumulative over buckets; the last is +Inf.
+template <std::size_t N>
+struct HistogramCounts {
+  std::array<double, N + 1> buckets{};
+  double sum = 0;  // ns for durations
+  double count = 0;
+};
+using DurationHistogram = HistogramCounts<kDurationBucketsNs.size()>;
+
+// One series of traces_span_metrics_*. Names point into the engine's interned strings: valid as long as the engine
+// lives.
+struct SpanSeries {
+  std::string_view service;
+  std::string_view operation;
+  SpanKind kind = SpanKind::kUnspecified;
+  StatusCode status = StatusCode::kUnset;
+  bool overflow = false;  // the series that takes what is over the limit (otel_metric_overflow="true")
+  DurationHistogram durations;
+};
+
+struct ReasonCount {
+  std::string name;
+  std::uint64_t count = 0;
+};
+
+// One traced process, by its ledger: emitted = applied + sampled_out + sum(lost).
+struct ProcessView {
+  std::string id;  // first 8 hex digits of the process id: enough to tell apart, too little to imitate
+  std::string service;
+  std::string instance;  // service.instance.id or "pid@host"; may be empty
+  std::string state;     // "alive", "silent", "closed", "died"
+  std::uint64_t emitted = 0;
+  std::uint64_t applied = 0;
+  std::uint64_t sampled_out = 0;
+  std::vector<ReasonCount> lost;  // by reason
+  bool tail_unknown = false;      // died without goodbye: at most one flush and its rings are missing above this
+  std::uint64_t sequence = 0;     // highest judged
+  std::uint64_t open_spans = 0;   // reported open longer than the SDK's threshold
+  std::uint64_t rss_bytes = 0;
+  std::uint64_t sdk_bytes = 0;
+  double sdk_cpu_seconds = 0;
+  std::int64_t last_seen_ns = 0;  // engine time
+  struct Gauge {
+    std::string name;
+    std::vector<NameValue> labels;
+    double value = 0;
+  };
+  std::vector<Gauge> gauges;
+};
+
+struct ServiceStats {
+  std::string_view service;
+  double spans = 0;
+  double errors = 0;
+  double duration_sum_ns = 0;
+  double slow_warning = 0;   // spans over thresholds.slow[0]
+  double slow_critical = 0;  // ... over thresholds.slow[1]
+};
+
+struct StoreView {
+  std::uint64_t traces = 0;       // stored now
+  std::uint64_t open_traces = 0;  // of them not complete
+  std::uint64_t spans = 0;
+  std::uint64_t bytes = 0;  // by the store's own formula
+  std::uint64_t memory_limit = 0;
+  std::uint64_t max_traces = 0;
+  std::int64_t ttl_ns = 0;
+  std::uint64_t traces_total = 0;  // ever begun
+  std::uint64_t completed_total = 0;
+  std::uint64_t late_spans_total = 0;  // arrived after their trace was complete
+  std::uint64_t duplicate_spans_total = 0;
+  std::uint64_t truncated_spans_total = 0;  // left out of traces that reached their limits; they count in metrics
+  std::vector<ReasonCount> evicted;         // ttl, max_traces, memory, cut
+};
+
+struct StatsView {
+  std::int64_t now_ns = 0;      // engine time
+  std::int64_t started_ns = 0;  // engine time of the first record; 0 before
+  std::uint64_t records = 0;
+  std::uint64_t spans_applied = 0;
+  StoreView store;
+  std::vector<ReasonCount> lost;                            // over all processes; reasons are bounded
+  std::vector<ReasonCount> malformed_messages;              // frames and envelopes that could not be used, by reason
+  std::vector<ReasonCount> rejected_spans;                  // invalid_id, malformed, limit
+  std::uint64_t emitted = 0, applied = 0, sampled_out = 0;  // sums over processes, closed ones included
+  std::uint64_t processes_dropped = 0;                      // ledgers refused because of the limit
+  std::vector<ProcessView> processes;
+  std::vector<ServiceStats> services;
+  std::uint64_t alerts_firing = 0, alerts_pending = 0;
+  std::uint64_t incidents_dropped = 0;  // matches that found the incident table full
+};
+
+// All that /metrics needs beside StatsView and the incidents.
+struct MetricsView {
+  std::vector<SpanSeries> series;
+  HistogramCounts<kDepthBuckets.size()> trace_depth;
+  HistogramCounts<kSpanCountBuckets.size()> trace_spans;
+  DurationHistogram trace_duration;
+};
+
+struct TraceSummary {
+  TraceId trace_id;
+  std::string root_service;  // of the root, or of the earliest span if the root is missing
+  std::string root_operation;
+  std::int64_t start_ns = 0;
+  std::int64_t duration_ns = 0;  // latest end less earliest start
+  std::uint32_t span_count = 0;
+  std::uint32_t error_count = 0;
+  std::uint32_t depth = 0;
+  std::uint32_t truncated = 0;  // spans that the limits of a trace kept out
+  std::uint32_t orphans = 0;    // spans whose parent is not here (roots do not count)
+  bool complete = false;
+  bool alerted = false;
+  std::vector<std::string> services;  // in order of first appearance, at most 16
+};
+
+struct SpanCopy {
+  SpanId span_id;
+  SpanId parent_id;
+  std::int64_t start_ns = 0;
+  std::int64_t end_ns = 0;
+  std::string service;
+  std::string name;
+  std::string scope;
+  SpanKind kind = SpanKind::kUnspecified;
+  StatusCode status = StatusCode::kUnset;
+  std::string status_message;
+  bool orphan = false;
+  std::uint32_t depth = 0;  // 1 = root or orphan
+  struct Attribute {
+    std::string key;
+    AttributeType type = AttributeType::kEmpty;
+    std::int64_t integer = 0;
+    double number = 0;
+    std::string text;
+  };
+  std::vector<Attribute> attributes;
+  struct Event {
+    std::int64_t time_ns = 0;
+    std::string name;
+    std::vector<Attribute> attributes;
+  };
+  std::vector<Event> events;
+  std::vector<LinkView> links;
+  std::uint32_t dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
+};
+
+struct TraceCopy {
+  TraceSummary summary;
+  std::vector<SpanCopy> spans;  // by start time, then span id
+};
+
+// All conditions hold together; the text ones are exact. One single span must satisfy service and operation.
+struct TraceQuery {
+  std::string service;  // empty: any
+  std::string operation;
+  std::string correlation_id;        // attribute correlation.id, or the trace id
+  std::int64_t min_duration_ns = 0;  // of the trace
+  enum class Status : std::uint8_t { kAny, kError, kSuccess } status = Status::kAny;
+  std::int64_t start_ns = INT64_MIN;  // trace start within [start_ns, end_ns]
+  std::int64_t end_ns = INT64_MAX;
+  std::size_t limit = 20;  // newest first
+};
+
+}  // namespace spanwatch::core
+
+#endif  // SPANWATCH_SIDECAR_CORE_SNAPSHOT_H_

@@ -1,0 +1,200 @@
+#include "sidecar/core/span_detail.h"
+
+#include <cstring>
+
+namespace spanwatch::core {
+namespace {
+
+constexpr std::size_t kMaxVarint = 5;
+
+// Writes into room that was measured before: no check, no growth. See Room().
+class Writer {
+ public:
+  explicit Writer(char* at) : at_(at) {}
+  void Varint(std::uint32_t value) {
+    while (value >= 0x80) {
+      *at_++ = static_cast<char>(value | 0x80);
+      value >>= 7;
+    }
+    *at_++ = static_cast<char>(value);
+  }
+  void Raw(const void* data, std::size_t size) {
+    if (size != 0) std::memcpy(at_, data, size);
+    at_ += size;
+  }
+  void Text(std::string_view text) {
+    Varint(static_cast<std::uint32_t>(text.size()));
+    Raw(text.data(), text.size());
+  }
+  void Attribute(const AttributeView& a) {
+    Text(a.key);
+    *at_++ = static_cast<char>(a.type);
+    switch (a.type) {
+      case AttributeType::kEmpty:
+        break;
+      case AttributeType::kBool:
+        *at_++ = a.integer != 0;
+        break;
+      case AttributeType::kInt:
+        Raw(&a.integer, 8);
+        break;
+      case AttributeType::kDouble:
+        Raw(&a.number, 8);
+        break;
+      default:
+        Text(a.text);
+    }
+  }
+  char* at() const { return at_; }
+
+ private:
+  char* at_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  std::uint32_t Varint() {
+    std::uint32_t value = 0;
+    for (int shift = 0; shift < 35 && !bytes_.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(bytes_.front());
+      bytes_.remove_prefix(1);
+      value |= static_cast<std::uint32_t>(byte & 0x7f) << shift;
+      if ((byte & 0x80) == 0) break;
+    }
+    return value;
+  }
+  std::string_view Text() {
+    const std::size_t size = Varint();  // before substr() looks at bytes_
+    const std::string_view text = bytes_.substr(0, size);
+    bytes_.remove_prefix(text.size());
+    return text;
+  }
+  template <typename T>
+  T Raw() {
+    T value{};
+    if (bytes_.size() < sizeof value) return value;
+    std::memcpy(&value, bytes_.data(), sizeof value);
+    bytes_.remove_prefix(sizeof value);
+    return value;
+  }
+  AttributeView Attribute() {
+    AttributeView a;
+    a.key = Text();
+    a.type = static_cast<AttributeType>(Raw<std::uint8_t>());
+    switch (a.type) {
+      case AttributeType::kEmpty:
+        break;
+      case AttributeType::kBool:
+        a.integer = Raw<std::uint8_t>();
+        break;
+      case AttributeType::kInt:
+        a.integer = Raw<std::int64_t>();
+        break;
+      case AttributeType::kDouble:
+        a.number = Raw<double>();
+        break;
+      default:
+        a.text = Text();
+    }
+    return a;
+  }
+
+ private:
+  std::string_view bytes_;
+};
+
+std::size_t Room(const SpanBatch& batch, AttributeRange range) {
+  std::size_t size = kMaxVarint;
+  for (std::uint32_t i = 0; i < range.count; ++i) {
+    const AttributeView& a = batch.attributes[range.first + i];
+    size += a.key.size() + a.text.size() + 2 * kMaxVarint + 9;
+  }
+  return size;
+}
+
+void WriteAttributes(const SpanBatch& batch, AttributeRange range, Writer* out) {
+  out->Varint(range.count);
+  for (std::uint32_t i = 0; i < range.count; ++i) out->Attribute(batch.attributes[range.first + i]);
+}
+
+SpanCopy::Attribute Own(const AttributeView& a) {
+  return {std::string(a.key), a.type, a.integer, a.number, std::string(a.text)};
+}
+
+std::vector<SpanCopy::Attribute> ReadAttributes(Reader* in) {
+  std::vector<SpanCopy::Attribute> attributes;
+  for (std::uint32_t n = in->Varint(); n > 0; --n) attributes.push_back(Own(in->Attribute()));
+  return attributes;
+}
+
+}  // namespace
+
+void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, std::string* out) {
+  const std::string_view name = with_name ? span.name : std::string_view();
+  std::size_t room = name.size() + span.status_message.size() + 8 * kMaxVarint + Room(batch, span.attributes) +
+                     std::size_t{span.link_count} * 24;
+  for (std::uint32_t i = 0; i < span.event_count; ++i) {
+    const EventView& event = batch.events[span.first_event + i];
+    room += 8 + event.name.size() + kMaxVarint + Room(batch, event.attributes);
+  }
+  const std::size_t before = out->size();
+  out->resize(before + room);
+  Writer writer(out->data() + before);
+  WriteAttributes(batch, span.attributes, &writer);  // first: HasAttribute() stops there
+  writer.Text(name);
+  writer.Text(span.status_message);
+  writer.Varint(span.dropped_attributes);
+  writer.Varint(span.dropped_events);
+  writer.Varint(span.dropped_links);
+  writer.Varint(span.event_count);
+  for (std::uint32_t i = 0; i < span.event_count; ++i) {
+    const EventView& event = batch.events[span.first_event + i];
+    writer.Raw(&event.time_ns, 8);
+    writer.Text(event.name);
+    WriteAttributes(batch, event.attributes, &writer);
+  }
+  writer.Varint(span.link_count);
+  for (std::uint32_t i = 0; i < span.link_count; ++i) {
+    const LinkView& link = batch.links[span.first_link + i];
+    writer.Raw(&link.trace_id.hi, 8);
+    writer.Raw(&link.trace_id.lo, 8);
+    writer.Raw(&link.span_id.value, 8);
+  }
+  out->resize(static_cast<std::size_t>(writer.at() - out->data()));
+}
+
+void ReadDetail(std::string_view detail, SpanCopy* copy) {
+  Reader in(detail);
+  copy->attributes = ReadAttributes(&in);
+  if (const std::string_view name = in.Text(); !name.empty()) copy->name = name;
+  copy->status_message = in.Text();
+  copy->dropped_attributes = in.Varint();
+  copy->dropped_events = in.Varint();
+  copy->dropped_links = in.Varint();
+  for (std::uint32_t n = in.Varint(); n > 0; --n) {
+    SpanCopy::Event event;
+    event.time_ns = in.Raw<std::int64_t>();
+    event.name = in.Text();
+    event.attributes = ReadAttributes(&in);
+    copy->events.push_back(std::move(event));
+  }
+  for (std::uint32_t n = in.Varint(); n > 0; --n) {
+    LinkView link;
+    link.trace_id.hi = in.Raw<std::uint64_t>();
+    link.trace_id.lo = in.Raw<std::uint64_t>();
+    link.span_id.value = in.Raw<std::uint64_t>();
+    copy->links.push_back(link);
+  }
+}
+
+bool HasAttribute(std::string_view detail, std::string_view key, std::string_view value) {
+  Reader in(detail);
+  for (std::uint32_t n = in.Varint(); n > 0; --n) {
+    const AttributeView a = in.Attribute();
+    if (a.key == key && a.type == AttributeType::kString && a.text == value) return true;
+  }
+  return false;
+}
+
+}  // namespace spanwatch::core

@@ -1,0 +1,364 @@
+#include "sidecar/core/trace_store.h"
+
+#include <algorithm>
+
+#include "sidecar/core/span_detail.h"
+
+namespace spanwatch::core {
+namespace {
+
+// The formula of bytes: what a trace and a span cost beside their texts. Rounded up from sizeof plus the tables'
+// entries.
+constexpr std::uint64_t kTraceBytes = 384;
+constexpr std::uint64_t kSpanBytes = 64;
+constexpr std::uint64_t kIndexBytes = 48;  // a span more in a trace that has an index
+static_assert(sizeof(StoredSpan) <= kSpanBytes);
+
+constexpr std::size_t kLinearSpans = 32;  // up to here a scan beats a table
+constexpr int kMaxWalk = 64;              // steps upwards for one span; longer chains are recounted at completion
+constexpr int kMaxCycleWalk = 256;
+constexpr std::uint16_t kMaxLevels = UINT16_MAX;
+constexpr std::size_t kReuseBytes = 4096;  // buffers up to this size stay with their slot
+constexpr std::uint64_t kTraceShare = 4;   // one trace may take a quarter of the store
+
+std::uint16_t Levels(std::uint32_t value) {
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(value, kMaxLevels));
+}
+
+}  // namespace
+
+std::uint32_t TraceStore::Find(const TraceId& id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? kNone : it->second;
+}
+
+std::uint32_t TraceStore::FindSpan(const Trace& trace, SpanId id) {
+  if (trace.index != nullptr) {
+    const auto it = trace.index->find(id.value);
+    return it == trace.index->end() ? kNone : it->second.span;
+  }
+  for (std::uint32_t i = 0; i < trace.spans.size(); ++i) {
+    if (trace.spans[i].span_id == id) return i;
+  }
+  return kNone;
+}
+
+std::uint32_t TraceStore::Obtain(std::int64_t now_ns, const TraceId& id) {
+  if (last_slot_ != kNone && slots_[last_slot_]->live && slots_[last_slot_]->id == id) return last_slot_;
+  if (const auto it = by_id_.find(id); it != by_id_.end()) return last_slot_ = it->second;
+  std::uint32_t slot;
+  if (free_.empty()) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.push_back(std::make_unique<Trace>());
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  Trace& trace = *slots_[slot];
+  trace.id = id;
+  trace.serial = ++serial_;
+  trace.first_arrival_ns = now_ns;
+  trace.live = true;
+  trace.list = kLists;
+  trace.bytes = kTraceBytes;
+  counts_.bytes += kTraceBytes;
+  ++counts_.begun;
+  by_id_[id] = slot;
+  return last_slot_ = slot;
+}
+
+// One pass: is the span here already, where is its parent, how tall are the children that came before it.
+void TraceStore::FindRelatives(Trace* trace, const StoredSpan& span, bool* duplicate,
+                               std::uint16_t* child_levels) const {
+  *duplicate = false;
+  *child_levels = 0;
+  if (trace->index != nullptr) {
+    if (const auto it = trace->index->find(span.span_id.value); it != trace->index->end()) {
+      *duplicate = it->second.span != kNone;
+      *child_levels = it->second.child_levels;
+    }
+    return;
+  }
+  for (const StoredSpan& other : trace->spans) {
+    if (other.span_id == span.span_id) *duplicate = true;
+    if (other.parent_id == span.span_id && other.levels_below > *child_levels) *child_levels = other.levels_below;
+  }
+}
+
+bool TraceStore::ClosesCycle(const Trace& trace, std::uint32_t parent, std::uint32_t added) const {
+  const SpanId id = trace.spans[added].span_id;
+  for (int steps = 0; parent != kNone && steps < kMaxCycleWalk; ++steps) {
+    const StoredSpan& span = trace.spans[parent];
+    if (span.parent_id == id) return true;
+    parent = span.parent != kNone || !span.parent_id.IsValid() ? span.parent : FindSpan(trace, span.parent_id);
+  }
+  return false;
+}
+
+// Connects spans[added] with its parent and keeps the depth up: exact as long as a chain grows from one end, or within
+// kMaxWalk levels of the place where two chains are joined; beyond that ExactDepths() recounts at completion.
+void TraceStore::Link(Trace* trace, std::uint32_t added) {
+  StoredSpan& span = trace->spans[added];
+  const std::uint16_t below = span.levels_below;
+  std::uint32_t parent =
+      span.parent_id.IsValid() && span.parent_id != span.span_id ? FindSpan(*trace, span.parent_id) : kNone;
+  if (parent == added || (parent != kNone && below > 1 && ClosesCycle(*trace, parent, added))) parent = kNone;
+  span.parent = parent;
+  span.levels_above = parent == kNone ? 1 : Levels(trace->spans[parent].levels_above + 1u);
+  trace->depth = std::max<std::uint32_t>(trace->depth, span.levels_above + below - 1u);
+  std::uint16_t height = Levels(below + 1u);
+  int steps = 0;
+  for (std::uint32_t at = parent; at != kNone && at != added; ++steps) {
+    StoredSpan& ancestor = trace->spans[at];
+    if (ancestor.levels_below >= height) break;
+    if (steps == kMaxWalk) {
+      trace->depth_lags = true;
+      break;
+    }
+    ancestor.levels_below = height;
+    trace->depth = std::max<std::uint32_t>(trace->depth, ancestor.levels_above + height - 1u);
+    height = Levels(height + 1u);
+    if (ancestor.parent == kNone && ancestor.parent_id.IsValid() && ancestor.parent_id != ancestor.span_id) {
+      const std::uint32_t found = FindSpan(*trace, ancestor.parent_id);  // came after its child
+      if (found != kNone && !ClosesCycle(*trace, found, at)) ancestor.parent = found;
+      if (found == kNone) AwaitParent(trace, ancestor);
+    }
+    at = ancestor.parent;
+  }
+  if (parent == kNone) AwaitParent(trace, span);
+}
+
+// The span's parent may still come: the index must know how tall the chain below it is. (Small traces scan for it.)
+void TraceStore::AwaitParent(Trace* trace, const StoredSpan& span) {
+  if (trace->index == nullptr || !span.parent_id.IsValid()) return;
+  auto& waited = (*trace->index)[span.parent_id.value];
+  waited.child_levels = std::max(waited.child_levels, span.levels_below);
+}
+
+// Times, errors, root, memory: what the trace as a whole says.
+void TraceStore::Note(Trace* trace, const SpanView& span, std::uint32_t added) {
+  trace->min_start_ns = std::min(trace->min_start_ns, span.start_ns);
+  trace->max_end_ns = std::max({trace->max_end_ns, span.end_ns, span.start_ns});
+  if (span.status == StatusCode::kError) {
+    ++trace->errors;
+    trace->kept = true;
+  }
+  if (span.end_ns - span.start_ns > limits_.slow_warning_ns) trace->kept = true;
+  if (!span.parent_id.IsValid()) {
+    if (!trace->true_root) trace->root = added;
+    trace->true_root = true;
+  } else if (span.parent_is_remote && trace->root == kNone) {
+    trace->root = added;
+  }
+  if (span.memory_delta != kNoMemory && (trace->memory_delta == kNoMemory || span.memory_delta > trace->memory_delta)) {
+    trace->memory_delta = span.memory_delta;
+    trace->memory_span = added;
+  }
+}
+
+TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, const SpanView& span,
+                                  std::uint32_t operation, bool name_kept_apart, std::uint32_t scope,
+                                  std::uint32_t* slot) {
+  *slot = Obtain(now_ns, span.trace_id);
+  Trace& trace = *slots_[*slot];
+  StoredSpan stored;
+  stored.span_id = span.span_id;
+  stored.parent_id = span.parent_id;
+  stored.start_ns = span.start_ns;
+  stored.end_ns = std::max(span.end_ns, span.start_ns);
+  stored.operation = operation;
+  stored.scope = static_cast<std::uint16_t>(scope);
+  stored.kind = span.kind;
+  stored.status = span.status;
+  bool duplicate;
+  std::uint16_t child_levels;
+  FindRelatives(&trace, stored, &duplicate, &child_levels);
+  if (duplicate) {
+    ++counts_.duplicate_spans;
+    return Added::kDuplicate;
+  }
+  trace.last_arrival_ns = now_ns;
+  if (trace.complete) ++counts_.late_spans;
+  if (trace.spans.size() >= limits_.max_spans_per_trace || trace.bytes > limits_.memory_limit_bytes / kTraceShare) {
+    ++trace.truncated;
+    ++counts_.truncated_spans;
+    MoveTo(*slot, Wanted(trace));
+    return Added::kTruncated;
+  }
+  const auto added = static_cast<std::uint32_t>(trace.spans.size());
+  stored.levels_below = Levels(child_levels + 1u);
+  stored.detail_at = static_cast<std::uint32_t>(trace.details.size());
+  AppendDetail(batch, span, name_kept_apart, &trace.details);
+  stored.detail_size = static_cast<std::uint32_t>(trace.details.size()) - stored.detail_at;
+  trace.spans.push_back(stored);
+  std::uint64_t bytes = kSpanBytes + stored.detail_size;
+  if (trace.index != nullptr) {
+    (*trace.index)[span.span_id.value].span = added;
+    bytes += kIndexBytes;
+  } else if (trace.spans.size() > kLinearSpans) {
+    trace.index = std::make_unique<Trace::Index>();
+    for (std::uint32_t i = 0; i < trace.spans.size(); ++i) {
+      const StoredSpan& each = trace.spans[i];
+      (*trace.index)[each.span_id.value].span = i;
+      AwaitParent(&trace, each);
+    }
+    bytes += kIndexBytes * trace.spans.size();
+  }
+  Link(&trace, added);
+  Note(&trace, span, added);
+  trace.bytes += bytes;
+  counts_.bytes += bytes;
+  if (trace.list != kLists) list_bytes_[trace.list] += bytes;
+  ++counts_.spans;
+  MoveTo(*slot, Wanted(trace));
+  return Added::kStored;
+}
+
+TraceStore::List TraceStore::Wanted(const Trace& trace) const {
+  if (trace.complete) return trace.kept ? kDoneKept : kDonePlain;
+  return trace.root != kNone ? kOpenRooted : kOpenRootless;
+}
+
+void TraceStore::Unlink(std::uint32_t slot) {
+  Trace& trace = *slots_[slot];
+  if (trace.list == kLists) return;
+  (trace.previous == kNone ? heads_[trace.list] : slots_[trace.previous]->next) = trace.next;
+  (trace.next == kNone ? tails_[trace.list] : slots_[trace.next]->previous) = trace.previous;
+  --list_sizes_[trace.list];
+  list_bytes_[trace.list] -= trace.bytes;
+  trace.list = kLists;
+}
+
+// To the tail: each list is in order of last arrival.
+void TraceStore::MoveTo(std::uint32_t slot, List list) {
+  Trace& trace = *slots_[slot];
+  if (trace.list == list && tails_[list] == slot) return;
+  Unlink(slot);
+  trace.list = list;
+  trace.previous = tails_[list];
+  trace.next = kNone;
+  (trace.previous == kNone ? heads_[list] : slots_[trace.previous]->next) = slot;
+  tails_[list] = slot;
+  ++list_sizes_[list];
+  list_bytes_[list] += trace.bytes;
+}
+
+void TraceStore::Keep(std::uint32_t slot) {
+  Trace& trace = *slots_[slot];
+  if (trace.kept) return;
+  trace.kept = true;
+  if (trace.complete) MoveTo(slot, kDoneKept);
+}
+
+void TraceStore::Complete(std::uint32_t slot, const Judge& judge) {
+  Trace& trace = *slots_[slot];
+  if (trace.depth_lags) {
+    const std::vector<std::uint32_t> depths = ExactDepths(trace);
+    trace.depth = *std::max_element(depths.begin(), depths.end());
+    trace.depth_lags = false;
+  }
+  judge(slot);
+  trace.complete = true;
+  ++counts_.completed;
+}
+
+void TraceStore::Evict(std::uint32_t slot) {
+  Trace& trace = *slots_[slot];
+  Unlink(slot);
+  by_id_.erase(trace.id);
+  counts_.bytes -= trace.bytes;
+  counts_.spans -= trace.spans.size();
+  std::vector<StoredSpan> spans = std::move(trace.spans);
+  std::string details = std::move(trace.details);
+  trace = Trace();
+  if (spans.capacity() * sizeof(StoredSpan) <= kReuseBytes) {
+    spans.clear();
+    trace.spans = std::move(spans);
+  }
+  if (details.capacity() <= kReuseBytes) {
+    details.clear();
+    trace.details = std::move(details);
+  }
+  if (last_slot_ == slot) last_slot_ = kNone;
+  free_.push_back(slot);
+}
+
+// Complete traces go first; half the budget is for slow, failed and alerted ones; an open one only if nothing else is
+// left.
+std::uint32_t TraceStore::Oldest() const {
+  const bool kept_over_half =
+      list_sizes_[kDoneKept] * 2 > limits_.max_traces || list_bytes_[kDoneKept] * 2 > limits_.memory_limit_bytes;
+  if (kept_over_half || heads_[kDonePlain] == kNone) {
+    if (heads_[kDoneKept] != kNone) return heads_[kDoneKept];
+  }
+  if (heads_[kDonePlain] != kNone) return heads_[kDonePlain];
+  const std::uint32_t a = heads_[kOpenRooted];
+  const std::uint32_t b = heads_[kOpenRootless];
+  if (a == kNone || b == kNone) return a == kNone ? b : a;
+  return slots_[a]->last_arrival_ns <= slots_[b]->last_arrival_ns ? a : b;
+}
+
+void TraceStore::MakeRoom(const Judge& judge) {
+  while (by_id_.size() > limits_.max_traces || counts_.bytes > limits_.memory_limit_bytes) {
+    const bool too_many = by_id_.size() > limits_.max_traces;
+    const std::uint32_t slot = Oldest();
+    if (slot == kNone) return;
+    if (!slots_[slot]->complete) {
+      Complete(slot, judge);
+      ++counts_.cut;
+    } else {
+      ++(too_many ? counts_.evicted_max_traces : counts_.evicted_memory);
+    }
+    Evict(slot);
+  }
+}
+
+bool TraceStore::Advance(std::int64_t now_ns, std::size_t limit, const Judge& judge) {
+  for (const auto& [list, gap] : {std::pair{kOpenRooted, kQuietGapNs}, std::pair{kOpenRootless, kRootlessGapNs}}) {
+    while (heads_[list] != kNone && slots_[heads_[list]]->last_arrival_ns + gap <= now_ns) {
+      if (limit-- == 0) return true;
+      const std::uint32_t slot = heads_[list];
+      Complete(slot, judge);
+      MoveTo(slot, Wanted(*slots_[slot]));
+    }
+  }
+  for (const List list : {kDonePlain, kDoneKept}) {
+    while (heads_[list] != kNone && slots_[heads_[list]]->last_arrival_ns + limits_.ttl_ns <= now_ns) {
+      if (limit-- == 0) return true;
+      Evict(heads_[list]);
+      ++counts_.evicted_ttl;
+    }
+  }
+  return false;
+}
+
+std::int64_t TraceStore::NextDue() const {
+  std::int64_t due = INT64_MAX;
+  const std::int64_t gaps[kLists] = {kQuietGapNs, kRootlessGapNs, limits_.ttl_ns, limits_.ttl_ns};
+  for (int list = 0; list < kLists; ++list) {
+    if (heads_[static_cast<std::size_t>(list)] == kNone) continue;
+    due = std::min(due, slots_[heads_[static_cast<std::size_t>(list)]]->last_arrival_ns + gaps[list]);
+  }
+  return due;
+}
+
+std::vector<std::uint32_t> ExactDepths(const Trace& trace) {
+  constexpr std::uint32_t kUnknown = 0;
+  constexpr std::uint32_t kOnPath = UINT32_MAX;
+  std::vector<std::uint32_t> depths(trace.spans.size(), kUnknown);
+  std::vector<std::uint32_t> path;
+  for (std::uint32_t i = 0; i < trace.spans.size(); ++i) {
+    std::uint32_t at = i;
+    while (at != kNone && depths[at] == kUnknown) {
+      depths[at] = kOnPath;
+      path.push_back(at);
+      const StoredSpan& span = trace.spans[at];
+      at = span.parent_id.IsValid() ? TraceStore::FindSpan(trace, span.parent_id) : kNone;
+    }
+    std::uint32_t depth = at == kNone || depths[at] == kOnPath ? 0 : depths[at];
+    for (; !path.empty(); path.pop_back()) depths[path.back()] = ++depth;
+  }
+  return depths;
+}
+
+}  // namespace spanwatch::core
