@@ -173,7 +173,8 @@ void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neigh
   Count(cell, service, span);
   if (!cell.binding.windows.empty()) alerts_.OnWindows(now_ns_, cell.binding, span);
   if (span.end_ns - span.start_ns > cell.binding.min_duration_ns) {
-    if (alerts_.OnSpan(now_ns_, cell.binding, {last->operation, span.kind, span.status}, span)) store_.Keep(slot);
+    if (alerts_.OnSpan(now_ns_, cell.binding, {last->operation, span.kind, span.status}, span))
+      store_.MarkAlerted(slot);
   }
   const Trace& trace = store_.trace(slot);
   if (alerts_.MayCross(trace) && (crossings_.empty() || crossings_.back().first != slot))
@@ -195,7 +196,7 @@ void Engine::Impl::ApplyOpenSpans(const EnvelopeView& envelope, const SpanBatch&
 void Engine::Impl::JudgeCrossings() {
   for (const auto& [slot, serial] : crossings_) {
     Trace& trace = store_.trace(slot);
-    if (trace.live && trace.serial == serial && alerts_.OnTrace(now_ns_, false, &trace)) store_.Keep(slot);
+    if (trace.live && trace.serial == serial && alerts_.OnTrace(now_ns_, false, &trace)) store_.MarkAlerted(slot);
   }
   crossings_.clear();
 }
@@ -203,7 +204,7 @@ void Engine::Impl::JudgeCrossings() {
 void Engine::Impl::JudgeComplete(std::uint32_t slot) {
   Trace& trace = store_.trace(slot);
   if (trace.spans.empty()) return;
-  if (alerts_.OnTrace(now_ns_, true, &trace)) trace.kept = true;
+  if (alerts_.OnTrace(now_ns_, true, &trace)) store_.MarkAlerted(slot);
   Observe(&trace_depth_, kDepthBuckets, trace.depth, 1);
   Observe(&trace_spans_, kSpanCountBuckets, static_cast<std::int64_t>(trace.spans.size() + trace.truncated), 1);
   Observe(&trace_duration_, kDurationBucketsNs, trace.DurationNs(), 1);

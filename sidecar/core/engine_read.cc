@@ -110,7 +110,7 @@ TraceSummary Engine::Impl::Summarise(const Trace& trace) const {
   summary.error_count = trace.errors;
   summary.depth = trace.depth;
   summary.complete = trace.complete;
-  summary.alerted = !trace.verdicts.empty();
+  summary.alerted = trace.alerted;
   if (trace.spans.empty()) return summary;
   summary.start_ns = trace.min_start_ns;
   std::uint32_t first = trace.root;

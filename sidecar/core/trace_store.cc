@@ -243,8 +243,9 @@ void TraceStore::MoveTo(std::uint32_t slot, List list) {
   list_bytes_[list] += trace.bytes;
 }
 
-void TraceStore::Keep(std::uint32_t slot) {
+void TraceStore::MarkAlerted(std::uint32_t slot) {
   Trace& trace = *slots_[slot];
+  trace.alerted = true;
   if (trace.kept) return;
   trace.kept = true;
   if (trace.complete) MoveTo(slot, kDoneKept);

@@ -69,6 +69,7 @@ struct Trace {
   bool true_root = false;       // `root` has no parent at all
   bool complete = false;
   bool kept = false;        // slow, failed or alerted: goes last
+  bool alerted = false;     // a rule matched it or one of its spans
   bool depth_lags = false;  // a walk was cut short: recount at completion
   bool live = false;
   std::uint8_t list = 0;
@@ -107,7 +108,7 @@ class TraceStore {
   bool Advance(std::int64_t now_ns, std::size_t limit, const Judge& judge);
   // Engine time at which Advance() has something to do; INT64_MAX: nothing.
   std::int64_t NextDue() const;
-  void Keep(std::uint32_t slot);  // marks as slow, failed or alerted
+  void MarkAlerted(std::uint32_t slot);
 
   Trace& trace(std::uint32_t slot) { return *slots_[slot]; }
   const Trace& trace(std::uint32_t slot) const { return *slots_[slot]; }

@@ -106,6 +106,7 @@ TEST(Alerts, EachServiceAndOperationHasItsOwnIncident) {
   EXPECT_EQ(driver.Told(), "firing Alert warning; firing Alert warning; firing Alert critical");
   EXPECT_EQ(driver.engine().Incidents().size(), 3u);
   EXPECT_EQ(driver.engine().Stats().alerts_firing, 3u);
+  EXPECT_TRUE(driver.engine().FindTraces({}).at(0).alerted);
 }
 
 TEST(Alerts, MatchersChooseByServiceOperationKindAndStatus) {
