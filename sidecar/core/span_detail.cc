@@ -1,11 +1,13 @@
 #include "sidecar/core/span_detail.h"
 
 #include <cstring>
+#include <vector>
 
 namespace spanwatch::core {
 namespace {
 
 constexpr std::size_t kMaxVarint = 5;
+constexpr std::size_t kMaxScratch = 1 << 20;
 
 // Writes into room that was measured before: no check, no growth. See Room().
 class Writer {
@@ -18,8 +20,18 @@ class Writer {
     }
     *at_++ = static_cast<char>(value);
   }
+  // Keys and values are short: fixed-size moves that may overlap cost a third of a call to memcpy.
   void Raw(const void* data, std::size_t size) {
-    if (size != 0) std::memcpy(at_, data, size);
+    const char* from = static_cast<const char*>(data);
+    if (size > 16) {
+      std::memcpy(at_, from, size);
+    } else if (size >= 8) {
+      Move<std::uint64_t>(from, size);
+    } else if (size >= 4) {
+      Move<std::uint32_t>(from, size);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) at_[i] = from[i];
+    }
     at_ += size;
   }
   void Text(std::string_view text) {
@@ -48,6 +60,16 @@ class Writer {
   char* at() const { return at_; }
 
  private:
+  // The first and the last word of [from, from + size). REQUIRES: sizeof(Word) <= size <= 2 * sizeof(Word).
+  template <typename Word>
+  void Move(const char* from, std::size_t size) {
+    Word first, last;
+    std::memcpy(&first, from, sizeof first);
+    std::memcpy(&last, from + size - sizeof last, sizeof last);
+    std::memcpy(at_, &first, sizeof first);
+    std::memcpy(at_ + size - sizeof last, &last, sizeof last);
+  }
+
   char* at_;
 };
 
@@ -118,6 +140,37 @@ void WriteAttributes(const SpanBatch& batch, AttributeRange range, Writer* out) 
   for (std::uint32_t i = 0; i < range.count; ++i) out->Attribute(batch.attributes[range.first + i]);
 }
 
+std::size_t RoomForMore(const SpanBatch& batch, const SpanView& span, std::string_view name) {
+  std::size_t room = name.size() + span.status_message.size() + 8 * kMaxVarint + std::size_t{span.link_count} * 24;
+  for (std::uint32_t i = 0; i < span.event_count; ++i) {
+    const EventView& event = batch.events[span.first_event + i];
+    room += 8 + event.name.size() + kMaxVarint + Room(batch, event.attributes);
+  }
+  return room;
+}
+
+void WriteMore(const SpanBatch& batch, const SpanView& span, std::string_view name, Writer* out) {
+  out->Text(name);
+  out->Text(span.status_message);
+  out->Varint(span.dropped_attributes);
+  out->Varint(span.dropped_events);
+  out->Varint(span.dropped_links);
+  out->Varint(span.event_count);
+  for (std::uint32_t i = 0; i < span.event_count; ++i) {
+    const EventView& event = batch.events[span.first_event + i];
+    out->Raw(&event.time_ns, 8);
+    out->Text(event.name);
+    WriteAttributes(batch, event.attributes, out);
+  }
+  out->Varint(span.link_count);
+  for (std::uint32_t i = 0; i < span.link_count; ++i) {
+    const LinkView& link = batch.links[span.first_link + i];
+    out->Raw(&link.trace_id.hi, 8);
+    out->Raw(&link.trace_id.lo, 8);
+    out->Raw(&link.span_id.value, 8);
+  }
+}
+
 SpanCopy::Attribute Own(const AttributeView& a) {
   return {std::string(a.key), a.type, a.integer, a.number, std::string(a.text)};
 }
@@ -132,41 +185,25 @@ std::vector<SpanCopy::Attribute> ReadAttributes(Reader* in) {
 
 void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, std::string* out) {
   const std::string_view name = with_name ? span.name : std::string_view();
-  std::size_t room = name.size() + span.status_message.size() + 8 * kMaxVarint + Room(batch, span.attributes) +
-                     std::size_t{span.link_count} * 24;
-  for (std::uint32_t i = 0; i < span.event_count; ++i) {
-    const EventView& event = batch.events[span.first_event + i];
-    room += 8 + event.name.size() + kMaxVarint + Room(batch, event.attributes);
-  }
-  const std::size_t before = out->size();
-  out->resize(before + room);
-  Writer writer(out->data() + before);
+  const bool more = !name.empty() || !span.status_message.empty() || span.event_count != 0 || span.link_count != 0 ||
+                    (span.dropped_attributes | span.dropped_events | span.dropped_links) != 0;
+  std::size_t room = 1 + Room(batch, span.attributes);
+  if (more) room += RoomForMore(batch, span, name);
+  // Measured, written into a buffer that is reused, then appended: growing *out first would clear the bytes in vain.
+  static thread_local std::vector<char> scratch;
+  if (scratch.size() < room) scratch.resize(room);
+  Writer writer(scratch.data());
   WriteAttributes(batch, span.attributes, &writer);  // first: HasAttribute() stops there
-  writer.Text(name);
-  writer.Text(span.status_message);
-  writer.Varint(span.dropped_attributes);
-  writer.Varint(span.dropped_events);
-  writer.Varint(span.dropped_links);
-  writer.Varint(span.event_count);
-  for (std::uint32_t i = 0; i < span.event_count; ++i) {
-    const EventView& event = batch.events[span.first_event + i];
-    writer.Raw(&event.time_ns, 8);
-    writer.Text(event.name);
-    WriteAttributes(batch, event.attributes, &writer);
-  }
-  writer.Varint(span.link_count);
-  for (std::uint32_t i = 0; i < span.link_count; ++i) {
-    const LinkView& link = batch.links[span.first_link + i];
-    writer.Raw(&link.trace_id.hi, 8);
-    writer.Raw(&link.trace_id.lo, 8);
-    writer.Raw(&link.span_id.value, 8);
-  }
-  out->resize(static_cast<std::size_t>(writer.at() - out->data()));
+  writer.Varint(more ? 1 : 0);
+  if (more) WriteMore(batch, span, name, &writer);
+  out->append(scratch.data(), static_cast<std::size_t>(writer.at() - scratch.data()));
+  if (scratch.size() > kMaxScratch) std::vector<char>().swap(scratch);
 }
 
 void ReadDetail(std::string_view detail, SpanCopy* copy) {
   Reader in(detail);
   copy->attributes = ReadAttributes(&in);
+  if (in.Varint() == 0) return;
   if (const std::string_view name = in.Text(); !name.empty()) copy->name = name;
   copy->status_message = in.Text();
   copy->dropped_attributes = in.Varint();

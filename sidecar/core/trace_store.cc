@@ -68,21 +68,25 @@ std::uint32_t TraceStore::Obtain(std::int64_t now_ns, const TraceId& id) {
 }
 
 // One pass: is the span here already, where is its parent, how tall are the children that came before it.
-void TraceStore::FindRelatives(Trace* trace, const StoredSpan& span, bool* duplicate,
-                               std::uint16_t* child_levels) const {
-  *duplicate = false;
-  *child_levels = 0;
-  if (trace->index != nullptr) {
-    if (const auto it = trace->index->find(span.span_id.value); it != trace->index->end()) {
-      *duplicate = it->second.span != kNone;
-      *child_levels = it->second.child_levels;
+TraceStore::Relatives TraceStore::FindRelatives(const Trace& trace, const StoredSpan& span) {
+  Relatives found;
+  if (trace.index != nullptr) {
+    if (const auto it = trace.index->find(span.span_id.value); it != trace.index->end()) {
+      found.duplicate = it->second.span != kNone;
+      found.child_levels = it->second.child_levels;
     }
-    return;
+    found.parent = span.parent_id.IsValid() ? FindSpan(trace, span.parent_id) : kNone;
+    return found;
   }
-  for (const StoredSpan& other : trace->spans) {
-    if (other.span_id == span.span_id) *duplicate = true;
-    if (other.parent_id == span.span_id && other.levels_below > *child_levels) *child_levels = other.levels_below;
+  const auto count = static_cast<std::uint32_t>(trace.spans.size());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const StoredSpan& other = trace.spans[i];
+    if (other.span_id == span.parent_id) found.parent = i;
+    if (other.span_id == span.span_id) found.duplicate = true;
+    if (other.parent_id == span.span_id && other.levels_below > found.child_levels)
+      found.child_levels = other.levels_below;
   }
+  return found;
 }
 
 bool TraceStore::ClosesCycle(const Trace& trace, std::uint32_t parent, std::uint32_t added) const {
@@ -97,11 +101,9 @@ bool TraceStore::ClosesCycle(const Trace& trace, std::uint32_t parent, std::uint
 
 // Connects spans[added] with its parent and keeps the depth up: exact as long as a chain grows from one end, or within
 // kMaxWalk levels of the place where two chains are joined; beyond that ExactDepths() recounts at completion.
-void TraceStore::Link(Trace* trace, std::uint32_t added) {
+void TraceStore::Link(Trace* trace, std::uint32_t added, std::uint32_t parent) {
   StoredSpan& span = trace->spans[added];
   const std::uint16_t below = span.levels_below;
-  std::uint32_t parent =
-      span.parent_id.IsValid() && span.parent_id != span.span_id ? FindSpan(*trace, span.parent_id) : kNone;
   if (parent == added || (parent != kNone && below > 1 && ClosesCycle(*trace, parent, added))) parent = kNone;
   span.parent = parent;
   span.levels_above = parent == kNone ? 1 : Levels(trace->spans[parent].levels_above + 1u);
@@ -170,10 +172,8 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
   stored.scope = static_cast<std::uint16_t>(scope);
   stored.kind = span.kind;
   stored.status = span.status;
-  bool duplicate;
-  std::uint16_t child_levels;
-  FindRelatives(&trace, stored, &duplicate, &child_levels);
-  if (duplicate) {
+  const Relatives relatives = FindRelatives(trace, stored);
+  if (relatives.duplicate) {
     ++counts_.duplicate_spans;
     return Added::kDuplicate;
   }
@@ -186,7 +186,7 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
     return Added::kTruncated;
   }
   const auto added = static_cast<std::uint32_t>(trace.spans.size());
-  stored.levels_below = Levels(child_levels + 1u);
+  stored.levels_below = Levels(relatives.child_levels + 1u);
   stored.detail_at = static_cast<std::uint32_t>(trace.details.size());
   AppendDetail(batch, span, name_kept_apart, &trace.details);
   stored.detail_size = static_cast<std::uint32_t>(trace.details.size()) - stored.detail_at;
@@ -204,7 +204,7 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
     }
     bytes += kIndexBytes * trace.spans.size();
   }
-  Link(&trace, added);
+  Link(&trace, added, relatives.parent);
   Note(&trace, span, added);
   trace.bytes += bytes;
   counts_.bytes += bytes;

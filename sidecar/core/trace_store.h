@@ -124,9 +124,14 @@ class TraceStore {
   enum List : std::uint8_t { kOpenRooted, kOpenRootless, kDonePlain, kDoneKept, kLists };
 
   std::uint32_t Obtain(std::int64_t now_ns, const TraceId& id);
-  void Link(Trace* trace, std::uint32_t added);
+  void Link(Trace* trace, std::uint32_t added, std::uint32_t parent);
   static void AwaitParent(Trace* trace, const StoredSpan& span);
-  void FindRelatives(Trace* trace, const StoredSpan& span, bool* duplicate, std::uint16_t* child_levels) const;
+  struct Relatives {
+    bool duplicate = false;
+    std::uint32_t parent = kNone;
+    std::uint16_t child_levels = 0;
+  };
+  static Relatives FindRelatives(const Trace& trace, const StoredSpan& span);
   bool ClosesCycle(const Trace& trace, std::uint32_t parent, std::uint32_t added) const;
   void Note(Trace* trace, const SpanView& span, std::uint32_t added);
   void Complete(std::uint32_t slot, const Judge& judge);
