@@ -1,0 +1,291 @@
+#include "sidecar/app.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+namespace spanwatch::app {
+namespace {
+
+constexpr std::int64_t kIngestStopNs = 1'500'000'000;
+constexpr std::int64_t kNotifierStopNs = 2'000'000'000;
+
+std::int64_t WallClockNs() {
+  return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+spdlog::level::level_enum SpdlogLevel(config::LogLevel level) {
+  switch (level) {
+    case config::LogLevel::kDebug:
+      return spdlog::level::debug;
+    case config::LogLevel::kInfo:
+      return spdlog::level::info;
+    case config::LogLevel::kWarning:
+      return spdlog::level::warn;
+    case config::LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+// Keys that take effect at the next start only.
+std::vector<std::string> NeedRestart(const config::Config& old, const config::Config& now) {
+  std::vector<std::string> keys;
+  const auto differ = [&](bool different, const char* key) {
+    if (different) keys.emplace_back(key);
+  };
+  differ(old.http.host != now.http.host || old.http.port != now.http.port, "http.listen");
+  differ(old.http_insecure_listen != now.http_insecure_listen, "http.insecure_listen");
+  differ(old.http_allowed_hosts != now.http_allowed_hosts, "http.allowed_hosts");
+  differ(old.ingest_endpoints != now.ingest_endpoints, "ingest.endpoints");
+  differ(old.state_dir != now.state_dir, "state_dir");
+  differ(old.duration_in_milliseconds != now.duration_in_milliseconds, "metrics.unit");
+  return keys;
+}
+
+std::string Join(const std::vector<std::string>& parts, const char* between) {
+  std::string joined;
+  for (const std::string& part : parts) joined += (joined.empty() ? "" : between) + part;
+  return joined;
+}
+
+}  // namespace
+
+tl::expected<config::Config, std::vector<config::Problem>> LoadConfig(const config::Sources& sources) {
+  auto config = config::Load(sources);
+  if (!config) return config;
+  std::vector<config::Problem> problems;
+  for (const config::Receiver& receiver : config->receivers) {
+    if (receiver.discord_webhook_url.empty()) continue;
+    const std::string problem = notify::WebhookUrlProblem(receiver.discord_webhook_url.Reveal());
+    if (problem.empty()) continue;
+    problems.push_back({"", 0, 0, "receiver \"" + receiver.name + "\", " + receiver.url_source + ": " + problem});
+  }
+  if (!problems.empty()) return tl::make_unexpected(std::move(problems));
+  return config;
+}
+
+bool ParseReloadRecord(std::string_view bytes, core::Decoded* out) {
+  auto reload = config::ParseReload(bytes);
+  if (!reload) return false;
+  out->rules = std::move(reload->rules);
+  out->limits = std::move(reload->limits);
+  return true;
+}
+
+void SetUpLog(config::LogLevel level) {
+  static const auto logger = [] {
+    auto created = spdlog::stderr_color_mt("spanwatch");
+    created->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+    spdlog::set_default_logger(created);
+    return created;
+  }();
+  logger->set_level(SpdlogLevel(level));
+}
+
+const config::Receiver* RoutedReceiver(const config::Config& config) {
+  for (const config::Receiver& receiver : config.receivers) {
+    if (receiver.name == config.route.receiver) return &receiver;
+  }
+  return nullptr;
+}
+
+std::string WhyNothingIsPosted(const config::Config& config) {
+  const config::Receiver* receiver = RoutedReceiver(config);
+  if (receiver == nullptr) return "nothing is posted: there is no receiver";
+  if (!receiver->discord_webhook_url.empty()) return "";
+  const bool is_file = receiver->url_source.starts_with("file ");
+  return "nothing is posted: " + receiver->url_source + (is_file ? " is empty" : " is not set");
+}
+
+std::string ListenUrl(const config::ListenAddress& address, int port) {
+  const bool is_v6 = address.host.find(':') != std::string::npos;
+  return "http://" + (is_v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(port);
+}
+
+App::App(config::Config config, config::Sources sources, std::string record_path)
+    : sources_(std::move(sources)),
+      record_path_(std::move(record_path)),
+      started_ns_(WallClockNs()),
+      config_(std::move(config)) {
+  reload_.at_ns = started_ns_;
+}
+
+App::~App() { Stop(); }
+
+tl::expected<void, std::string> App::Start() {
+  config::Config config;
+  {
+    MutexLock lock(&mutex_);
+    config = config_;
+  }
+  // Bare: rules and limits come with the first record, so that the fold of a recording starts from the same state.
+  engine_ = std::make_unique<core::Engine>(core::Limits{}, std::make_shared<core::RuleSet>());
+  StartNotifier(config);
+  auto result = StartIngest(config);
+  if (result) result = StartHttp(config);
+  if (!result) {
+    Stop();
+    return result;
+  }
+  if (config.external_url_is_default && config.http.port == 0) notifier_->Reconfigure(NotifierOptions(config));
+  ready_.store(true);
+  LogStart(config);
+  return {};
+}
+
+void App::Stop() {
+  ready_.store(false);
+  if (server_ != nullptr) server_->Stop();
+  if (ingest_ != nullptr) ingest_->Stop(kIngestStopNs);
+  if (notifier_ == nullptr) return;
+  const std::size_t undelivered = notifier_->Stop(kNotifierStopNs);
+  if (undelivered > 0) spdlog::warn("stopped with {} alert messages not delivered", undelivered);
+}
+
+std::string App::ExternalUrl(const config::Config& config) const {
+  if (!config.external_url_is_default || config.http.port != 0 || port() == 0) return config.external_url;
+  return config.external_url.substr(0, config.external_url.rfind(':') + 1) + std::to_string(port());
+}
+
+notify::Options App::NotifierOptions(const config::Config& config) const {
+  notify::Options options;
+  if (const config::Receiver* receiver = RoutedReceiver(config)) {
+    options.targets.push_back({receiver->name, receiver->discord_webhook_url.Reveal()});
+  }
+  options.external_url = ExternalUrl(config);
+  options.group_interval_ns = config.route.group_interval_ns;
+  options.repeat_interval_ns = config.route.repeat_interval_ns;
+  options.growth_interval_ns = config.route.growth_interval_ns;
+  options.storm_messages = config.route.storm_messages;
+  options.storm_per_ns = config.route.storm_per_ns;
+  options.trace_stored = [engine = engine_.get()](const TraceId& id) { return engine->HasTrace(id); };
+  options.version = SPANWATCH_VERSION;
+  return options;
+}
+
+void App::StartNotifier(const config::Config& config) {
+  notifier_ = std::make_unique<notify::Notifier>(NotifierOptions(config));
+  notifier_->Start();
+}
+
+tl::expected<void, std::string> App::StartIngest(const config::Config& config) {
+  ingest::Options options;
+  options.endpoints = config.ingest_endpoints;
+  options.record_path = record_path_;
+  options.limits = config.limits;
+  options.first_reload = config::MakeReload(config);
+  options.parse_reload = ParseReloadRecord;
+  options.on_transitions = [notifier = notifier_.get()](std::vector<core::Transition> transitions) {
+    notifier->Enqueue(std::move(transitions));
+  };
+  options.log = [](const std::string& text) { spdlog::warn("{}", text); };
+  ingest_ = std::make_unique<ingest::Ingest>(std::move(options), engine_.get());
+  return ingest_->Start();
+}
+
+tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
+  metrics::Sources sources;
+  sources.engine = engine_.get();
+  sources.duration_in_milliseconds = config.duration_in_milliseconds;
+  sources.version = SPANWATCH_VERSION;
+  sources.notifications = [this] { return NotificationCounts(); };
+  sources.config_reload_successful = [this] { return reload_successful_.load(); };
+  sources.http = [this] { return HttpCounts(); };
+  exposition_ = std::make_unique<metrics::Exposition>(std::move(sources));
+
+  http::Options options;
+  options.host = config.http.host;
+  options.port = config.http.port;
+  options.external_url = config.external_url;
+  options.allowed_hosts = config.http_allowed_hosts;
+  http::Hooks hooks;
+  hooks.engine = engine_.get();
+  hooks.metrics = [this](const std::string& accept, std::string* content_type) {
+    return exposition_->Render(accept, content_type);
+  };
+  hooks.ready = [this] { return ready_.load(); };
+  hooks.reload = [this] { return Reload(); };
+  hooks.status_json = [this] { return StatusJson(); };
+  hooks.now_ns = WallClockNs;
+  server_ = std::make_unique<http::Server>(std::move(options), std::move(hooks));
+  return server_->Start();
+}
+
+void App::LogStart(const config::Config& config) const {
+  spdlog::info("spanwatch {} with {}, {} rules", SPANWATCH_VERSION,
+               config.source_path.empty() ? "built-in defaults (no configuration file found)" : config.source_path,
+               config.rules->rules.size());
+  for (const std::string& endpoint : ingest_->BoundEndpoints()) spdlog::info("receiving spans on {}", endpoint);
+  const std::string url = ListenUrl(config.http, port());
+  spdlog::info("listening on {}", url);
+  spdlog::info("look at {}/ (traces and alerts), {}/metrics (Prometheus)", url, url);
+  if (config.http_insecure_listen) {
+    spdlog::warn("http.insecure_listen is on: whoever reaches {} can read traces and reload", url);
+  }
+  if (!record_path_.empty()) spdlog::info("recording every input to {}", record_path_);
+  const std::string why = WhyNothingIsPosted(config);
+  if (why.empty()) {
+    spdlog::info("alerts go to receiver \"{}\" (Discord)", config.route.receiver);
+  } else {
+    spdlog::warn("{}; alerts are shown at {}/", why, url);
+  }
+  for (const config::Receiver& receiver : config.receivers) {
+    if (receiver.name == config.route.receiver) continue;
+    spdlog::warn("receiver \"{}\" gets nothing: route.receiver is \"{}\"", receiver.name, config.route.receiver);
+  }
+}
+
+tl::expected<void, std::string> App::Reload() {
+  MutexLock one_at_a_time(&reload_mutex_);
+  auto loaded = LoadConfig(sources_);
+  std::string error;
+  if (!loaded) {
+    for (const config::Problem& problem : loaded.error()) error += (error.empty() ? "" : "\n") + problem.ToString();
+  } else if (const auto result = TakeOver(std::move(*loaded)); !result) {
+    error = result.error();
+  }
+  reload_successful_.store(error.empty());
+  {
+    MutexLock lock(&mutex_);
+    reload_.successful = error.empty();
+    reload_.at_ns = WallClockNs();
+    reload_.error = error;
+  }
+  if (error.empty()) return {};
+  spdlog::error("configuration not loaded, the former one stays in force:\n{}", error);
+  return tl::make_unexpected(std::move(error));
+}
+
+tl::expected<void, std::string> App::TakeOver(config::Config config) {
+  config::Config old;
+  {
+    MutexLock lock(&mutex_);
+    old = config_;
+  }
+  const std::vector<std::string> needs_restart = NeedRestart(old, config);
+  // What is bound stays as it was.
+  config.http = old.http;
+  config.http_insecure_listen = old.http_insecure_listen;
+  config.http_allowed_hosts = old.http_allowed_hosts;
+  config.ingest_endpoints = old.ingest_endpoints;
+  config.state_dir = old.state_dir;
+  config.duration_in_milliseconds = old.duration_in_milliseconds;
+  if (config.external_url_is_default && old.external_url_is_default) config.external_url = old.external_url;
+  if (!ingest_->Submit(core::RecordKind::kReload, config::MakeReload(config))) {
+    return tl::make_unexpected(std::string("the sidecar is too busy or stopping; try again"));
+  }
+  notifier_->Reconfigure(NotifierOptions(config));
+  SetUpLog(config.log_level);
+  spdlog::info("configuration loaded again, {} rules", config.rules->rules.size());
+  if (!needs_restart.empty()) spdlog::warn("restart to take over: {}", Join(needs_restart, ", "));
+  const std::string why = WhyNothingIsPosted(config);
+  if (!why.empty() && why != WhyNothingIsPosted(old)) spdlog::warn("{}", why);
+  MutexLock lock(&mutex_);
+  config_ = std::move(config);
+  reload_.needs_restart = needs_restart;
+  return {};
+}
+
+}  // namespace spanwatch::app

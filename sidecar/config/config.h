@@ -1,0 +1,115 @@
+// One checked configuration: YAML, profile, environment and flags folded into a plain struct. Immutable after loading.
+#ifndef SPANWATCH_SIDECAR_CONFIG_CONFIG_H_
+#define SPANWATCH_SIDECAR_CONFIG_CONFIG_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "sidecar/core/engine.h"
+#include "sidecar/core/rule.h"
+
+namespace spanwatch::config {
+
+// A value that must not be shown: prints as "<secret>" everywhere but through Reveal().
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string value) : value_(std::move(value)) {}
+  const std::string& Reveal() const { return value_; }
+  bool empty() const { return value_.empty(); }
+
+ private:
+  std::string value_;
+};
+
+struct ListenAddress {
+  std::string host;  // numeric or "localhost"
+  int port = 0;      // 0: any free one (tests)
+};
+
+struct Receiver {
+  std::string name;
+  Secret discord_webhook_url;  // empty: variable or file not set; then nothing is posted
+  std::string url_source;      // "environment variable DISCORD_WEBHOOK_URL" or "file /etc/...": what to tell the user
+};
+
+struct Route {
+  std::string receiver;
+  std::vector<std::string> group_by = {"alertname", "service"};
+  std::int64_t group_wait_ns = 0;
+  std::int64_t group_interval_ns = 60'000'000'000;
+  std::int64_t repeat_interval_ns = 14'400'000'000'000;
+  std::int64_t growth_interval_ns = 5'000'000'000;  // a growing incident's message is edited at most this often
+  std::uint64_t storm_messages = 10;                // above that many new messages in storm_per_ns the rest share one
+  std::int64_t storm_per_ns = 10'000'000'000;       // storm_messages 0: no limit ("storm: off")
+};
+
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
+
+struct Config {
+  ListenAddress http{"127.0.0.1", 9464};
+  bool http_insecure_listen = false;
+  std::vector<std::string> http_allowed_hosts;
+  ListenAddress otlp{"127.0.0.1", 4318};
+  bool otlp_enabled = true;
+  std::vector<std::string> ingest_endpoints;  // empty: the default socket, see DESIGN "Wire protocol"
+  std::string state_dir;                      // empty: memory only
+  std::string external_url = "http://localhost:9464";
+  bool external_url_is_default = true;  // made from http.listen: follows the port that is really bound
+  core::Limits limits;
+  std::shared_ptr<const core::RuleSet> rules;
+  bool duration_in_milliseconds = false;  // metrics.unit: ms
+  std::vector<Receiver> receivers;
+  Route route;
+  LogLevel log_level = LogLevel::kInfo;
+  std::string source_path;  // file it came from; empty: built-in defaults
+};
+
+// One mistake: where, what, and what is allowed. Prints as "file:line:col: message".
+struct Problem {
+  std::string file;
+  int line = 0;  // from 1; 0: the file as a whole, or not from a file
+  int column = 0;
+  std::string message;
+  std::string ToString() const;
+};
+
+struct Sources {
+  std::string path = {};     // --config; empty: search ./config/spanwatch.yaml, /etc/spanwatch/spanwatch.yaml, built-in
+  std::string profile = {};  // --profile: a name in profiles/ beside the configuration file
+  std::vector<std::string> sets = {};  // --set key.path=yaml
+  bool use_environment = true;         // TRACING_*, LOG_LEVEL, DISCORD_WEBHOOK_URL, ...
+};
+
+// Order: flag, environment, profile, file, default. All problems at once. Reads files and the environment; no other
+// effect.
+tl::expected<Config, std::vector<Problem>> Load(const Sources& sources);
+
+// Checks files of either kind, told apart by their top-level keys: a configuration or a rule file ("groups").
+std::vector<Problem> CheckFiles(const std::vector<std::string>& paths);
+
+// Rules from text, as `check` and tests need them. `name` stands in problems. `limits` resolves $slow, $depth, ...
+struct Thresholds {
+  std::vector<double> slow_ns = {1e9, 5e9};
+  std::vector<double> depth = {15, 25};
+  std::vector<double> error_rate = {0.10, 0.20};
+  std::vector<double> memory_bytes = {100.0 * (1 << 20), 500.0 * (1 << 20)};
+};
+tl::expected<core::RuleSet, std::vector<Problem>> ParseRules(const std::string& name, const std::string& text,
+                                                             const Thresholds& thresholds);
+
+// What a kReload record carries: limits and rules as text, and back. ParseReload(MakeReload(c)) gives equal limits and
+// rules.
+std::string MakeReload(const Config& config);
+struct Reload {
+  std::shared_ptr<const core::RuleSet> rules;
+  std::shared_ptr<const core::Limits> limits;
+};
+tl::expected<Reload, std::string> ParseReload(std::string_view bytes);
+
+}  // namespace spanwatch::config
+
+#endif  // SPANWATCH_SIDECAR_CONFIG_CONFIG_H_
