@@ -1,0 +1,354 @@
+#include "sidecar/http/api_json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "sidecar/http/text.h"
+
+namespace spanwatch::http {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kMegabyte = 1 << 20;
+
+std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+// A reader in JavaScript keeps 53 bits.
+template <typename Integer>
+Json Safe(Integer value) {
+  const bool exact = std::in_range<std::int64_t>(value) &&
+                     static_cast<std::int64_t>(value) <= (std::int64_t{1} << 53) &&
+                     static_cast<std::int64_t>(value) >= -(std::int64_t{1} << 53);
+  return exact ? Json(value) : Json(std::to_string(value));
+}
+
+// Whole ms and the rest apart: a double does not hold ns since the epoch.
+double Ms(std::int64_t ns) { return static_cast<double>(ns / 1'000'000) + static_cast<double>(ns % 1'000'000) / 1e6; }
+double Megabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / kMegabyte; }
+
+Json Reasons(const std::vector<core::ReasonCount>& counts) {
+  Json object = Json::object();
+  for (const auto& count : counts) object[count.name] = Safe(count.count);
+  return object;
+}
+
+std::uint64_t Sum(const std::vector<core::ReasonCount>& counts) {
+  std::uint64_t sum = 0;
+  for (const auto& count : counts) sum += count.count;
+  return sum;
+}
+
+Json Object(const std::vector<core::NameValue>& values) {
+  Json object = Json::object();
+  for (const auto& value : values) object[value.name] = value.value;
+  return object;
+}
+
+Json ProcessJson(const core::ProcessView& process) {
+  Json gauges = Json::array();
+  for (const auto& gauge : process.gauges) {
+    gauges.push_back({{"name", gauge.name}, {"labels", Object(gauge.labels)}, {"value", gauge.value}});
+  }
+  return {{"id", process.id},
+          {"service", process.service},
+          {"instance", process.instance},
+          {"state", process.state},
+          {"emitted", Safe(process.emitted)},
+          {"applied", Safe(process.applied)},
+          {"sampledOut", Safe(process.sampled_out)},
+          {"lost", Reasons(process.lost)},
+          {"lostTotal", Safe(Sum(process.lost))},
+          {"tailUnknown", process.tail_unknown},
+          {"openSpans", Safe(process.open_spans)},
+          {"memoryMB", Megabytes(process.rss_bytes)},
+          {"sdkMemoryMB", Megabytes(process.sdk_bytes)},
+          {"sdkCpuSeconds", process.sdk_cpu_seconds},
+          {"lastSeen", TimeText(process.last_seen_ns)},
+          {"gauges", std::move(gauges)}};
+}
+
+Json ServiceJson(const core::ServiceStats& service) {
+  return {{"service", service.service},
+          {"spans", service.spans},
+          {"errors", service.errors},
+          {"errorRate", service.spans > 0 ? service.errors / service.spans : 0.0},
+          {"avgDuration", service.spans > 0 ? service.duration_sum_ns / service.spans / 1e6 : 0.0},
+          {"slowWarning", service.slow_warning},
+          {"slowCritical", service.slow_critical}};
+}
+
+Json SummaryJson(const core::TraceSummary& trace) {
+  return {{"traceId", trace.trace_id.ToHex()},
+          {"rootService", trace.root_service},
+          {"rootOperation", trace.root_operation},
+          {"startTime", Ms(trace.start_ns)},
+          {"startTimeText", TimeText(trace.start_ns)},
+          {"duration", Ms(trace.duration_ns)},
+          {"status", trace.error_count > 0 ? "error" : "success"},
+          {"spanCount", trace.span_count},
+          {"errorCount", trace.error_count},
+          {"maxDepth", trace.depth},
+          {"orphans", trace.orphans},
+          {"truncatedSpans", trace.truncated},
+          {"complete", trace.complete},
+          {"alerted", trace.alerted},
+          {"services", trace.services}};
+}
+
+// An upper bound of how deep arrays and objects lie in each other. Dump() is recursive: hostile depth would end the
+// stack.
+constexpr int kMaxNesting = 64;
+int Nesting(std::string_view json) {
+  int depth = 0, deepest = 0;
+  for (const char c : json) {
+    if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
+    if ((c == ']' || c == '}') && depth > 0) --depth;
+  }
+  return deepest;
+}
+
+Json AttributeJson(const core::SpanCopy::Attribute& attribute) {
+  switch (attribute.type) {
+    case core::AttributeType::kString:
+      return attribute.text;
+    case core::AttributeType::kBool:
+      return attribute.integer != 0;
+    case core::AttributeType::kInt:
+      return Safe(attribute.integer);
+    case core::AttributeType::kDouble:
+      return attribute.number;
+    case core::AttributeType::kBytes:
+      return Base64(attribute.text);
+    case core::AttributeType::kJson: {
+      if (Nesting(attribute.text) > kMaxNesting) return attribute.text;
+      Json value = Json::parse(attribute.text, nullptr, false);
+      return value.is_discarded() ? Json(attribute.text) : value;
+    }
+    case core::AttributeType::kEmpty:
+      break;
+  }
+  return nullptr;
+}
+
+Json AttributesJson(const std::vector<core::SpanCopy::Attribute>& attributes) {
+  Json object = Json::object();
+  for (const auto& attribute : attributes) object[attribute.key] = AttributeJson(attribute);
+  return object;
+}
+
+Json SpanJson(const core::SpanCopy& span, std::int64_t trace_start_ns) {
+  const std::int64_t duration = std::max<std::int64_t>(0, span.end_ns - span.start_ns);
+  Json json = {{"spanId", span.span_id.ToHex()},
+               {"parentSpanId", span.parent_id.IsValid() ? Json(span.parent_id.ToHex()) : Json(nullptr)},
+               {"serviceName", span.service},
+               {"operationName", span.name},
+               {"scope", span.scope},
+               {"kind", KindText(span.kind)},
+               {"startTime", Ms(span.start_ns)},
+               {"startTimeUnixNano", std::to_string(span.start_ns)},
+               {"offset", Ms(span.start_ns - trace_start_ns)},
+               {"endTime", Ms(span.start_ns + duration)},
+               {"duration", Ms(duration)},
+               {"durationNano", Safe(duration)},
+               {"status", span.status == core::StatusCode::kError ? "error" : "success"},
+               {"statusMessage", span.status_message},
+               {"depth", span.depth},
+               {"orphan", span.orphan},
+               {"tags", AttributesJson(span.attributes)},
+               {"logs", Json::array()},
+               {"links", Json::array()},
+               {"droppedTags", span.dropped_attributes},
+               {"droppedLogs", span.dropped_events},
+               {"droppedLinks", span.dropped_links}};
+  for (const auto& event : span.events) {
+    json["logs"].push_back(
+        {{"time", Ms(event.time_ns)}, {"message", event.name}, {"fields", AttributesJson(event.attributes)}});
+  }
+  for (const auto& link : span.links) {
+    json["links"].push_back({{"traceId", link.trace_id.ToHex()}, {"spanId", link.span_id.ToHex()}});
+  }
+  return json;
+}
+
+const char* UnitText(core::Unit unit) {
+  switch (unit) {
+    case core::Unit::kNanoseconds:
+      return "ms";
+    case core::Unit::kBytes:
+      return "bytes";
+    case core::Unit::kRatio:
+      return "ratio";
+    case core::Unit::kPerSecond:
+      return "per_second";
+    case core::Unit::kCount:
+      break;
+  }
+  return "count";
+}
+
+// Values of duration rules are ms, as all durations of the API.
+double InUnit(double value, core::Unit unit) { return unit == core::Unit::kNanoseconds ? value / 1e6 : value; }
+
+std::string NumberText(double value) {
+  char buffer[64];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+}
+
+Json TimeOrNull(std::int64_t ns) { return ns == 0 ? Json(nullptr) : Json(TimeText(ns)); }
+
+Json AlertJson(const core::Incident& incident) {
+  Json labels = {{"alertname", incident.alertname}};
+  for (const auto& label : incident.labels) labels[label.name] = label.value;
+  labels["severity"] =
+      core::ToString(incident.severity == core::Severity::kNone ? incident.peak_severity : incident.severity);
+  Json json = {{"labels", std::move(labels)},
+               {"annotations", Object(incident.annotations)},
+               {"state", core::ToString(incident.state)},
+               {"activeAt", TimeText(incident.active_at_ns)},
+               {"value", NumberText(InUnit(incident.value, incident.unit))},
+               {"id", incident.id},
+               {"fingerprint", incident.fingerprint},
+               {"ruleGroup", incident.rule_group},
+               {"measure", incident.measure},
+               {"unit", UnitText(incident.unit)},
+               {"direction", incident.direction == core::Direction::kAbove ? "above" : "below"},
+               {"valueText", core::FormatValue(incident.value, incident.unit)},
+               {"worstValue", InUnit(incident.worst_value, incident.unit)},
+               {"threshold", InUnit(incident.threshold, incident.unit)},
+               {"thresholdText", core::FormatValue(incident.threshold, incident.unit)},
+               {"severity", core::ToString(incident.severity)},
+               {"peakSeverity", core::ToString(incident.peak_severity)},
+               {"firedAt", TimeOrNull(incident.fired_at_ns)},
+               {"resolvedAt", TimeOrNull(incident.resolved_at_ns)},
+               {"lastMatch", TimeOrNull(incident.last_match_ns)},
+               {"count", Safe(incident.count)},
+               {"window", Ms(incident.window_ns)},
+               {"worstTrace", nullptr},
+               {"lastError", incident.last_error},
+               {"lostSpans", Safe(incident.lost_spans)}};
+  if (incident.worst_trace.IsValid()) {
+    json["worstTrace"] = {{"traceId", incident.worst_trace.ToHex()},
+                          {"spanId", incident.worst_span.IsValid() ? Json(incident.worst_span.ToHex()) : Json(nullptr)},
+                          {"duration", incident.worst_trace_duration_ns / 1e6}};
+  }
+  return json;
+}
+
+bool IsActive(const core::Incident& incident) {
+  return incident.state == core::AlertState::kPending || incident.state == core::AlertState::kFiring;
+}
+
+Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& incidents) {
+  const core::Unit unit = core::UnitOf(rule.measure);
+  const auto threshold = [&](const std::optional<double>& value) {
+    return value ? Json(InUnit(*value, unit)) : Json(nullptr);
+  };
+  Json by = Json::array(), alerts = Json::array();
+  for (const core::RuleLabel label : rule.by) by.push_back(core::ToString(label));
+  const char* state = "inactive";
+  for (const core::Incident& incident : incidents) {
+    if (!IsActive(incident) || incident.alertname != rule.alert || incident.rule_group != rule.group) continue;
+    if (incident.state == core::AlertState::kFiring || std::string_view(state) == "inactive")
+      state = core::ToString(incident.state);
+    alerts.push_back(AlertJson(incident));
+  }
+  return {{"state", state},
+          {"name", rule.alert},
+          {"query", rule.text},
+          {"duration", static_cast<double>(rule.for_ns) / 1e9},  // seconds: Prometheus' field
+          {"keepFiringFor", static_cast<double>(rule.keep_firing_for_ns) / 1e9},
+          {"labels", Object(rule.labels)},
+          {"annotations", Object(rule.annotations)},
+          {"alerts", std::move(alerts)},
+          {"health", "ok"},
+          {"type", "alerting"},
+          {"by", std::move(by)},
+          {"unit", UnitText(unit)},
+          {"thresholds", {{"warning", threshold(rule.warning)}, {"critical", threshold(rule.critical)}}},
+          {"window", Ms(rule.window_ns)},
+          {"minCount", Safe(rule.min_count)}};
+}
+
+}  // namespace
+
+std::string ErrorJson(std::string_view error, std::string_view field) {
+  Json json = {{"error", error}};
+  if (!field.empty()) json["field"] = field;
+  return Dump(json);
+}
+
+std::string StatsJson(const core::StatsView& stats) {
+  const core::StoreView& store = stats.store;
+  Json processes = Json::array(), services = Json::array();
+  for (const auto& process : stats.processes) processes.push_back(ProcessJson(process));
+  for (const auto& service : stats.services) services.push_back(ServiceJson(service));
+  const double traces = static_cast<double>(store.traces);
+  return Dump({{"totalTraces", Safe(store.traces)},
+               {"avgSpansPerTrace", store.traces > 0 ? static_cast<double>(store.spans) / traces : 0.0},
+               {"memoryUsageMB", Megabytes(store.bytes)},
+               {"totalSpans", Safe(store.spans)},
+               {"openTraces", Safe(store.open_traces)},
+               {"memoryLimitMB", Megabytes(store.memory_limit)},
+               {"maxTraces", Safe(store.max_traces)},
+               {"traceTtl", Ms(store.ttl_ns)},
+               {"tracesStarted", Safe(store.traces_total)},
+               {"tracesCompleted", Safe(store.completed_total)},
+               {"lateSpans", Safe(store.late_spans_total)},
+               {"duplicateSpans", Safe(store.duplicate_spans_total)},
+               {"truncatedSpans", Safe(store.truncated_spans_total)},
+               {"evicted", Reasons(store.evicted)},
+               {"spansApplied", Safe(stats.spans_applied)},
+               {"losses",
+                {{"total", Safe(Sum(stats.lost))},
+                 {"lost", Reasons(stats.lost)},
+                 {"emitted", Safe(stats.emitted)},
+                 {"applied", Safe(stats.applied)},
+                 {"sampledOut", Safe(stats.sampled_out)},
+                 {"malformedMessages", Reasons(stats.malformed_messages)},
+                 {"rejectedSpans", Reasons(stats.rejected_spans)},
+                 {"processesRefused", Safe(stats.processes_dropped)},
+                 {"incidentsDropped", Safe(stats.incidents_dropped)}}},
+               {"alerts", {{"firing", Safe(stats.alerts_firing)}, {"pending", Safe(stats.alerts_pending)}}},
+               {"processes", std::move(processes)},
+               {"services", std::move(services)},
+               {"startedAt", TimeOrNull(stats.started_ns)},
+               {"now", TimeText(stats.now_ns)}});
+}
+
+std::string TracesJson(const std::vector<core::TraceSummary>& traces) {
+  Json array = Json::array();
+  for (const auto& trace : traces) array.push_back(SummaryJson(trace));
+  return Dump({{"traces", std::move(array)}});
+}
+
+std::string TraceJson(const core::TraceCopy& trace) {
+  Json json = SummaryJson(trace.summary);
+  Json spans = Json::array();
+  for (const auto& span : trace.spans) spans.push_back(SpanJson(span, trace.summary.start_ns));
+  json["spans"] = std::move(spans);
+  return Dump(json);
+}
+
+std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state) {
+  Json alerts = Json::array();
+  for (const auto& incident : incidents) {
+    if (state.empty() || core::ToString(incident.state) == state) alerts.push_back(AlertJson(incident));
+  }
+  return Dump({{"status", "success"}, {"data", {{"alerts", std::move(alerts)}}}});
+}
+
+std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents) {
+  Json groups = Json::array();
+  for (const core::Rule& rule : rules.rules) {
+    if (groups.empty() || groups.back()["name"] != rule.group) {
+      groups.push_back({{"name", rule.group}, {"rules", Json::array()}});
+    }
+    groups.back()["rules"].push_back(RuleJson(rule, incidents));
+  }
+  return Dump({{"status", "success"}, {"data", {{"groups", std::move(groups)}}}});
+}
+
+}  // namespace spanwatch::http

@@ -1,0 +1,27 @@
+// The API's answers as JSON text, from plain copies. docs/api.md is the contract: durations in ms, error rates 0..1, MB
+// of 2^20 bytes, ids in lower-case hex, integers beyond 2^53 as strings. Invalid UTF-8 is repaired, never thrown. Any
+// thread.
+#ifndef SPANWATCH_SIDECAR_HTTP_API_JSON_H_
+#define SPANWATCH_SIDECAR_HTTP_API_JSON_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/core/rule.h"
+#include "sidecar/core/snapshot.h"
+
+namespace spanwatch::http {
+
+// {"error", "field"}; without `field` if it is empty.
+std::string ErrorJson(std::string_view error, std::string_view field);
+std::string StatsJson(const core::StatsView& stats);
+std::string TracesJson(const std::vector<core::TraceSummary>& traces);
+std::string TraceJson(const core::TraceCopy& trace);
+// `state`: only incidents in it; empty: all.
+std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state);
+std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents);
+
+}  // namespace spanwatch::http
+
+#endif  // SPANWATCH_SIDECAR_HTTP_API_JSON_H_

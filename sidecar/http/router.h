@@ -1,0 +1,72 @@
+// Requests -> answers, without a socket: routes, access checks, parameters. Immutable after construction: any thread.
+#ifndef SPANWATCH_SIDECAR_HTTP_ROUTER_H_
+#define SPANWATCH_SIDECAR_HTTP_ROUTER_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sidecar/http/access.h"
+#include "sidecar/http/params.h"
+#include "sidecar/http/server.h"
+
+namespace spanwatch::http {
+
+struct Request {
+  std::string method;
+  std::string path;  // decoded, without query
+  Params params;
+  std::string accept;
+  std::optional<std::string> host;
+  std::optional<std::string> origin;
+  bool has_body = false;
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  const char* handler = "other";  // of a fixed set, for metrics
+};
+
+// Requests that must be answered while others are slow: metrics, health, reload. `target` may have a query.
+bool IsUrgent(std::string_view target);
+
+class Router {
+ public:
+  Router(const Options& options, Hooks hooks);
+  Response Handle(const Request& request) const;
+
+ private:
+  struct Route {
+    std::string_view path;  // of a prefix route: up to and with the last '/'
+    bool prefix;
+    std::string_view method;  // GET (HEAD too) or POST
+    const char* name;
+    void (Router::*handle)(const Request&, Response*) const;
+  };
+  static const Route kRoutes[];
+
+  void Index(const Request& request, Response* response) const;
+  void TraceHtml(const Request& request, Response* response) const;
+  void Metrics(const Request& request, Response* response) const;
+  void Health(const Request& request, Response* response) const;
+  void Ready(const Request& request, Response* response) const;
+  void Reload(const Request& request, Response* response) const;
+  void Stats(const Request& request, Response* response) const;
+  void Traces(const Request& request, Response* response) const;
+  void OneTrace(const Request& request, Response* response) const;
+  void Alerts(const Request& request, Response* response) const;
+  void Rules(const Request& request, Response* response) const;
+  void Status(const Request& request, Response* response) const;
+
+  const Hooks hooks_;
+  const Access access_;
+};
+
+}  // namespace spanwatch::http
+
+#endif  // SPANWATCH_SIDECAR_HTTP_ROUTER_H_

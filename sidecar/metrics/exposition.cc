@@ -1,0 +1,60 @@
+#include "sidecar/metrics/exposition.h"
+
+#include <atomic>
+#include <utility>
+
+#include "sidecar/metrics/families.h"
+#include "sidecar/metrics/negotiate.h"
+#include "sidecar/metrics/self.h"
+#include "sidecar/metrics/writer.h"
+
+namespace spanwatch::metrics {
+
+class Exposition::Impl {
+ public:
+  explicit Impl(Sources sources) : sources_(std::move(sources)), self_(sources_.version) {}
+
+  std::string Render(const std::string& accept, std::string* content_type) {
+    Negotiated negotiated = Negotiate(accept);
+    *content_type = std::move(negotiated.content_type);
+    Writer writer(negotiated.format, last_size_.load(std::memory_order_relaxed) + 65536);
+    self_.Write(&writer);
+    if (sources_.engine != nullptr) WriteEngine(&writer);
+    if (sources_.notifications) WriteNotifications(sources_.notifications(), &writer);
+    if (sources_.config_reload_successful) {
+      writer.Family("spanwatch_config_last_reload_successful", Type::kGauge,
+                    "1 if the configuration and rules in force are those of the last reload, 0 if that was refused.");
+      writer.Sample(sources_.config_reload_successful() ? 1 : 0);
+    }
+    if (sources_.http) WriteHttp(sources_.http(), &writer);
+    std::string text = writer.Finish();
+    last_size_.store(text.size(), std::memory_order_relaxed);
+    return text;
+  }
+
+ private:
+  void WriteEngine(Writer* writer) const {
+    const core::StatsView stats = sources_.engine->Stats();
+    WriteStore(stats, writer);
+    WriteLedger(stats, writer);
+    WriteProcesses(stats.processes, writer);
+    WriteServices(stats.services, writer);
+    WriteAlerts(sources_.engine->Incidents(), sources_.engine->Rules().get(), stats.incidents_dropped, writer);
+    const core::MetricsView metrics = sources_.engine->Metrics();
+    WriteTraceHistograms(metrics, writer);
+    WriteSpanMetrics(metrics, sources_.duration_in_milliseconds, writer);
+  }
+
+  const Sources sources_;
+  const Self self_;
+  std::atomic<std::size_t> last_size_{0};  // of the latest answer: the next one grows its string once
+};
+
+Exposition::Exposition(Sources sources) : impl_(std::make_unique<Impl>(std::move(sources))) {}
+Exposition::~Exposition() = default;
+
+std::string Exposition::Render(const std::string& accept, std::string* content_type) const {
+  return impl_->Render(accept, content_type);
+}
+
+}  // namespace spanwatch::metrics

@@ -1,0 +1,33 @@
+// The families of /metrics, each from plain copies of the engine's numbers. docs/metrics.md is the contract. Pure but
+// for the writer; any thread.
+#ifndef SPANWATCH_SIDECAR_METRICS_FAMILIES_H_
+#define SPANWATCH_SIDECAR_METRICS_FAMILIES_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "sidecar/core/rule.h"
+#include "sidecar/core/snapshot.h"
+#include "sidecar/metrics/exposition.h"
+#include "sidecar/metrics/writer.h"
+
+namespace spanwatch::metrics {
+
+// Processes shown one by one, and values that programs report of themselves; the rest is counted as omitted.
+inline constexpr std::size_t kMaxProcesses = 200;
+inline constexpr std::size_t kMaxReportedValues = 2000;
+
+void WriteSpanMetrics(const core::MetricsView& metrics, bool milliseconds, Writer* writer);
+void WriteTraceHistograms(const core::MetricsView& metrics, Writer* writer);
+void WriteStore(const core::StatsView& stats, Writer* writer);
+void WriteLedger(const core::StatsView& stats, Writer* writer);  // sums over processes, refusals
+void WriteProcesses(const std::vector<core::ProcessView>& processes, Writer* writer);
+void WriteServices(const std::vector<core::ServiceStats>& services, Writer* writer);
+void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleSet* rules, std::uint64_t dropped,
+                 Writer* writer);
+void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* writer);
+void WriteHttp(const HttpCounts& counts, Writer* writer);
+
+}  // namespace spanwatch::metrics
+
+#endif  // SPANWATCH_SIDECAR_METRICS_FAMILIES_H_
