@@ -1,0 +1,81 @@
+// Delivers the engine's transitions to receivers: one live Discord message an incident, posted, edited, resolved.
+// Each target has a thread of its own, so that one that hangs holds up no other. Transitions wait in a bounded queue; a
+// full queue drops the oldest update first, never a firing or a resolution that somebody waits for, and counts.
+//
+// Threads: every function may be called from any thread. Enqueue only queues: it never waits for the network.
+#ifndef SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_
+#define SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/core/incident.h"
+
+namespace spanwatch::notify {
+
+struct DiscordTarget {
+  std::string name;         // receiver's name
+  std::string webhook_url;  // secret: never logged, never in errors; empty: nothing is posted
+};
+
+struct Options {
+  std::vector<DiscordTarget> targets;
+  std::string external_url;  // links: {external_url}/trace/{id}
+  std::int64_t group_interval_ns = 60'000'000'000;
+  std::int64_t growth_interval_ns = 5'000'000'000;  // edits of a growing incident at most this often
+  std::int64_t request_timeout_ns = 10'000'000'000;
+  std::size_t queue_limit = 4096;                        // transitions
+  std::function<bool(const TraceId&)> trace_stored;      // may be null: links are always given. Called by the targets'
+                                                         // threads, never after Stop returned
+  std::int64_t repeat_interval_ns = 14'400'000'000'000;  // an incident that still fires is posted anew; 0: never
+  std::int64_t max_age_ns = 3'600'000'000'000;           // a message that kept failing for so long is dropped
+  std::size_t storm_messages = 10;  // above that many new messages in storm_per_ns the rest share one; 0: no limit
+  std::int64_t storm_per_ns = 10'000'000'000;
+  std::string version = "0.1.0";  // for the User-Agent
+};
+
+struct TargetStatus {
+  std::string name;
+  bool configured = false;             // has a URL
+  bool given_up = false;               // 401/403/404: not used again until the configuration changes
+  std::int64_t last_delivered_ns = 0;  // wall clock, since the epoch
+  std::string last_error;              // redacted; empty if the last request was good
+  std::uint64_t queued = 0;            // messages waiting
+};
+
+struct Counters {
+  std::string receiver;
+  std::uint64_t posted = 0, edited = 0, failed = 0, retried = 0, rate_limited = 0, fallbacks = 0, dropped = 0;
+  std::uint64_t possible_duplicates = 0;
+};
+
+// What is wrong with a webhook URL and what is allowed, without any part of it; empty if it can be used.
+std::string WebhookUrlProblem(const std::string& url);
+
+class Notifier {
+ public:
+  explicit Notifier(Options options);
+  ~Notifier();  // Stop(0)
+  Notifier(const Notifier&) = delete;
+  Notifier& operator=(const Notifier&) = delete;
+
+  void Start();
+  void Enqueue(std::vector<core::Transition> transitions);
+  // Delivers what waits for at most `budget_ns`, then ends the thread. Returns how many messages were not delivered.
+  std::size_t Stop(std::int64_t budget_ns);
+  void Reconfigure(Options options);  // after a reload; keeps incidents and their messages
+
+  std::vector<TargetStatus> Status() const;
+  std::vector<Counters> Counts() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace spanwatch::notify
+
+#endif  // SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_

@@ -1,0 +1,276 @@
+// One request at a time, and what its answer means for the message it was for.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "sidecar/notify/planner.h"
+
+namespace spanwatch::notify {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kFirstBackOff = kSecond;
+constexpr std::int64_t kLongestBackOff = 60 * kSecond;
+constexpr std::int64_t kLongWait = 10 * kSecond;
+constexpr std::int64_t kAskGuildEvery = 600 * kSecond;
+constexpr std::int64_t kTooManyEditsWait = 60 * kSecond;
+constexpr int kAttemptsPerTurn = 4;  // then a message lets those behind it go first
+constexpr int kMaxReposts = 3;       // a message that keeps vanishing is not posted for ever
+
+// Half to all of the full time, the same for the same message and attempt: many receivers do not return in step.
+std::int64_t Jitter(std::int64_t full_ns, std::uint64_t slot, int attempt) {
+  std::uint64_t x = slot * 0x9E3779B97F4A7C15u + static_cast<std::uint64_t>(attempt);
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+  x ^= x >> 31;
+  return full_ns / 2 + static_cast<std::int64_t>(x % static_cast<std::uint64_t>(full_ns / 2 + 1));
+}
+
+}  // namespace
+
+std::int64_t Planner::SendableAt(const Slot& slot) const {
+  const Method method = slot.message_id.empty() ? Method::kPost : Method::kPatch;
+  return std::max({slot.due_ns, limiter_.ReadyAt(method), backing_off_until_ns_});
+}
+
+Planner::SlotId Planner::Pick(std::int64_t now_ns) const {
+  using Key = std::tuple<bool, int, std::uint64_t>;
+  SlotId best = 0;
+  Key best_key;
+  for (const auto& [id, slot] : slots_) {
+    if (!slot.Dirty() || (slot.members.empty() && !slot.cut) || SendableAt(slot) > now_ns) continue;
+    const Key key{slot.posted && !slot.Urgent(), slot.attempts / kAttemptsPerTurn, slot.order};
+    if (best == 0 || key < best_key) {
+      best = id;
+      best_key = key;
+    }
+  }
+  return best;
+}
+
+std::int64_t Planner::NextDue() const {
+  if (!usable_ || given_up_ || in_flight_) return INT64_MAX;
+  std::int64_t due = INT64_MAX;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.Dirty() && (slot.cut || !slot.members.empty())) {
+      due = std::min(due, SendableAt(slot));
+    } else if (RepeatDue(slot, INT64_MAX)) {
+      due = std::min(due, slot.posted_ns + options_.repeat_interval_ns);
+    }
+  }
+  return due;
+}
+
+bool Planner::NeedsGuild(const Slot& slot, std::int64_t now_ns) const {
+  if (!slot.has_predecessors || slot.posted || !guild_id_.empty() || limiter_.ReadyAt(Method::kGet) > now_ns)
+    return false;
+  return !guild_asked_ns_ || now_ns - *guild_asked_ns_ >= kAskGuildEvery;
+}
+
+std::string Planner::LinkTo(SlotId id) const {
+  const auto it = slots_.find(id);
+  if (it == slots_.end() || guild_id_.empty() || it->second.channel_id.empty() || it->second.message_id.empty())
+    return "";
+  return "https://discord.com/channels/" + guild_id_ + "/" + it->second.channel_id + "/" + it->second.message_id;
+}
+
+std::string Planner::Render(const Slot& slot) const {
+  if (slot.cut) return RenderCut(slot.reason, slot.newer_link);
+  const std::vector<const core::Incident*> members = MembersOf(slot);
+  const core::Incident& first = *members.front();
+  if (slot.fallback) return RenderFallback(first, members.size() - 1, !slot.message_id.empty());
+  CardContext context;
+  context.external_url = options_.external_url;
+  context.reason = slot.reason;
+  context.earlier_link = slot.earlier_link;
+  if (slot.is_fold) return RenderFold({slot.alertname, slot.service, members}, context);
+  context.trace_stored =
+      !options_.trace_stored || !first.worst_trace.IsValid() || options_.trace_stored(first.worst_trace);
+  return RenderCard(first, context);
+}
+
+std::optional<Request> Planner::Next(std::int64_t now_ns) {
+  if (!usable_ || given_up_ || in_flight_) return std::nullopt;
+  Sweep(now_ns);
+  while (const SlotId id = Pick(now_ns)) {
+    Slot& slot = slots_.at(id);
+    if (NeedsGuild(slot, now_ns)) {
+      guild_asked_ns_ = now_ns;
+      in_flight_ = InFlight{id, Method::kGet, 0, 0};
+      return Request{Method::kGet, "", ""};
+    }
+    if (slot.earlier_link.empty()) slot.earlier_link = LinkTo(slot.predecessor);
+    std::string body = Render(slot);
+    const std::size_t hash = std::hash<std::string>{}(body);
+    if (!slot.message_id.empty() && hash == slot.shown_hash) {
+      slot.shown_revision = slot.revision;
+      RetireIfOver(id, now_ns);
+      continue;
+    }
+    const Method method = slot.message_id.empty() ? Method::kPost : Method::kPatch;
+    if (method == Method::kPost) slot.announced = std::max(slot.announced, FoldSeverity(MembersOf(slot)));
+    in_flight_ = InFlight{id, method, slot.revision, hash};
+    return Request{method, slot.message_id, std::move(body)};
+  }
+  return std::nullopt;
+}
+
+void Planner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall_ns) {
+  if (!in_flight_) return;
+  const InFlight sent = *std::exchange(in_flight_, std::nullopt);
+  const Outcome outcome = Judge(sent.method, reply);
+  if (outcome.verdict != Verdict::kRateLimited) {
+    limiter_.Accepted();
+    limiter_.Observe(sent.method, reply, now_ns);
+  }
+  if (sent.method == Method::kGet && outcome.verdict != Verdict::kRateLimited) return OnGuild(outcome);
+  // Short waits are everyday life: they are counted, but no error.
+  const bool is_error = outcome.verdict != Verdict::kRateLimited || outcome.retry_after_ns >= kLongWait;
+  if (is_error && !outcome.text.empty()) last_error_ = outcome.text;
+  if (reply.status != 0 && outcome.verdict != Verdict::kRetry) failures_ = 0;
+  switch (outcome.verdict) {
+    case Verdict::kDelivered:
+      last_delivered_wall_ns_ = wall_ns;
+      return Delivered(sent, outcome, now_ns);
+    case Verdict::kRateLimited:
+      ++counters_.rate_limited;
+      limiter_.Refused(sent.method, outcome, reply, now_ns);
+      if (outcome.global) global_block_ns_ = now_ns + outcome.retry_after_ns;
+      return;
+    case Verdict::kRetry:
+      return Retry(sent, reply, now_ns);
+    case Verdict::kUnknownMessage:
+      return UnknownMessage(sent.slot, now_ns);
+    case Verdict::kRefused:
+      return Refused(sent.slot, now_ns);
+    case Verdict::kTooManyEdits:
+      ++counters_.retried;
+      if (const auto it = slots_.find(sent.slot); it != slots_.end()) it->second.due_ns = now_ns + kTooManyEditsWait;
+      return;
+    case Verdict::kGiveUp:
+      return GiveUp();
+  }
+}
+
+// Without the guild the links are left out; that is no reason to hold a message up.
+void Planner::OnGuild(const Outcome& outcome) {
+  if (outcome.verdict == Verdict::kDelivered) guild_id_ = outcome.guild_id;
+}
+
+void Planner::Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns) {
+  const bool is_post = sent.method == Method::kPost;
+  ++(is_post ? counters_.posted : counters_.edited);
+  const auto it = slots_.find(sent.slot);
+  if (it == slots_.end()) return;
+  Slot& slot = it->second;
+  if (!slot.fallback) last_error_.clear();
+  if (slot.cut) return Retire(sent.slot);
+  slot.attempts = 0;
+  slot.sent_ns = now_ns;
+  slot.shown_revision = sent.revision;
+  slot.shown_hash = sent.hash;
+  if (is_post) {
+    slot.message_id = outcome.message_id;
+    slot.channel_id = outcome.channel_id;
+    slot.posted = true;
+    slot.blind = outcome.message_id.empty();
+    slot.posted_ns = now_ns;
+  }
+  CutPredecessors(sent.slot, now_ns);
+  if (slot.successor != 0 || (slot.blind && !slot.Urgent())) slot.shown_revision = slot.revision;
+  if (slot.Dirty()) {
+    slot.waiting_since_ns = now_ns;
+    slot.due_ns = slot.Urgent() ? now_ns : now_ns + options_.growth_interval_ns;
+  }
+  RetireIfOver(sent.slot, now_ns);
+}
+
+void Planner::CutPredecessors(SlotId id, std::int64_t now_ns) {
+  if (!slots_.at(id).has_predecessors) return;
+  slots_.at(id).has_predecessors = false;
+  std::vector<SlotId> unsent;
+  for (auto& [old_id, slot] : slots_) {
+    if (slot.successor != id || slot.cut) continue;
+    if (slot.message_id.empty() || slots_.size() > 2 * options_.max_incidents) {
+      unsent.push_back(old_id);
+      continue;
+    }
+    slot.cut = true;
+    slot.newer_link = LinkTo(id);
+    ++slot.revision;
+    slot.order = ++last_order_;
+    slot.due_ns = now_ns;
+    slot.waiting_since_ns = now_ns;
+    slot.attempts = 0;
+  }
+  for (const SlotId old_id : unsent) Retire(old_id);
+}
+
+void Planner::Retry(const InFlight& sent, const Reply& reply, std::int64_t now_ns) {
+  ++counters_.retried;
+  if (sent.method == Method::kPost && reply.maybe_sent) ++counters_.possible_duplicates;
+  ++failures_;
+  const auto it = slots_.find(sent.slot);
+  const int attempts = it == slots_.end() ? failures_ : ++it->second.attempts;
+  const std::int64_t full = std::min(kLongestBackOff, kFirstBackOff << std::min(failures_ - 1, 6));
+  backing_off_until_ns_ = now_ns + Jitter(full, sent.slot, attempts);
+  // Replaced before it was ever there: the new message says it all.
+  if (it != slots_.end() && it->second.successor != 0 && !it->second.posted) Retire(sent.slot);
+}
+
+void Planner::UnknownMessage(SlotId id, std::int64_t now_ns) {
+  const auto it = slots_.find(id);
+  if (it == slots_.end()) return;
+  Slot& slot = it->second;
+  if (slot.cut || slot.successor != 0) return Retire(id);
+  slot.message_id.clear();
+  slot.posted = false;
+  if (++slot.reposts > kMaxReposts) {
+    slot.posted = slot.blind = true;
+    return Fail(id, now_ns);
+  }
+  Touch(&slot, true, now_ns);
+}
+
+void Planner::Refused(SlotId id, std::int64_t now_ns) {
+  const auto it = slots_.find(id);
+  if (it == slots_.end()) return;
+  Slot& slot = it->second;
+  if (slot.cut || slot.successor != 0 || slot.fallback) return Fail(id, now_ns);
+  slot.fallback = true;
+  slot.due_ns = now_ns;
+  ++counters_.fallbacks;
+}
+
+// The message cannot be brought out as it should be. An earlier message of the same incident, if there is one, goes on
+// in its place; else the next change tries again.
+void Planner::Fail(SlotId id, std::int64_t now_ns) {
+  ++counters_.failed;
+  Slot& slot = slots_.at(id);
+  if (slot.cut || slot.successor != 0) return Retire(id);
+  const auto earlier = slots_.find(slot.predecessor);
+  if (!slot.posted && earlier != slots_.end() && earlier->second.successor == id &&
+      !earlier->second.message_id.empty()) {
+    MoveMembers(id, earlier->first);
+    earlier->second.successor = 0;
+    earlier->second.announced = slot.announced;
+    Touch(&earlier->second, true, now_ns);
+    slots_.erase(id);
+    return;
+  }
+  if (AllResolved(slot)) return Retire(id);
+  slot.shown_revision = slot.revision;
+  slot.attempts = 0;
+}
+
+void Planner::GiveUp() {
+  given_up_ = true;
+  std::vector<SlotId> over;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.cut || (slot.Dirty() && AllResolved(slot))) over.push_back(id);
+  }
+  counters_.failed += over.size();
+  for (const SlotId id : over) Retire(id);
+}
+
+}  // namespace spanwatch::notify

@@ -1,0 +1,283 @@
+#include "sidecar/notify/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace spanwatch::notify {
+namespace {
+
+constexpr std::int64_t kLongestSleep = 60'000'000'000;
+constexpr std::int64_t kAbortGrace = 200'000'000;
+
+PlannerOptions ToPlannerOptions(const Options& options) {
+  PlannerOptions result;
+  result.external_url = options.external_url;
+  while (result.external_url.ends_with('/')) result.external_url.pop_back();
+  result.group_interval_ns = options.group_interval_ns;
+  result.growth_interval_ns = options.growth_interval_ns;
+  result.repeat_interval_ns = options.repeat_interval_ns;
+  result.max_age_ns = options.max_age_ns;
+  result.storm_messages = options.storm_messages;
+  result.storm_per_ns = options.storm_per_ns;
+  result.max_incidents = options.queue_limit;
+  result.trace_stored = options.trace_stored;
+  return result;
+}
+
+std::int64_t WallNow() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::chrono::steady_clock::time_point ToSteady(std::int64_t ns) {
+  return std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::nanoseconds(ns)));
+}
+
+}  // namespace
+
+std::int64_t SteadyNow() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+Worker::Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate)
+    : name_(target.name), gate_(std::move(gate)), planner_(ToPlannerOptions(options)), queue_(options.queue_limit) {
+  status_.name = counters_.receiver = name_;
+  status_.configured = !target.webhook_url.empty();
+  new_settings_ = Settings{std::move(target), options};
+}
+
+void Worker::Start() {
+  MutexLock lock(&mutex_);
+  if (thread_.joinable() || done_) return;
+  thread_ = std::thread(&Worker::Run, shared_from_this());
+}
+
+void Worker::Enqueue(const std::vector<core::Transition>& transitions) {
+  {
+    MutexLock lock(&mutex_);
+    if (stopping_) return;
+    for (const core::Transition& transition : transitions) queue_dropped_ += queue_.Push(transition);
+  }
+  wake_.notify_all();
+}
+
+void Worker::Configure(DiscordTarget target, const Options& options) {
+  {
+    MutexLock lock(&mutex_);
+    queue_.SetLimit(options.queue_limit);
+    new_settings_ = Settings{std::move(target), options};
+  }
+  wake_.notify_all();
+}
+
+void Worker::Run(std::shared_ptr<Worker> self) {
+  // A peer that closes while we write is an error, not a signal; the process's own signals go to its main thread.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  while (self->Step()) {
+  }
+  {
+    MutexLock lock(&self->mutex_);
+    self->done_ = true;
+    self->undelivered_ = self->planner_.Waiting(true) + self->queue_.size();
+  }
+  self->wake_.notify_all();
+}
+
+bool Worker::HasNews() const { return !queue_.empty() || new_settings_.has_value() || stopping_; }
+
+Worker::Work Worker::WaitForWork() {
+  const std::int64_t now = SteadyNow();
+  const std::int64_t due = std::max(planner_.NextDue(), gate_->load());
+  const std::int64_t until = std::min(due, now + kLongestSleep);
+  const bool nothing_left = planner_.Waiting(true) == 0 || planner_.given_up();
+  MutexLock lock(&mutex_);
+  while (!HasNews() && SteadyNow() < until) wake_.wait_until(mutex_, ToSteady(until));
+  // While stopping, what is left may have to wait for its turn, but no longer than the deadline.
+  while (stopping_ && !nothing_left && queue_.empty() && SteadyNow() < std::min(until, deadline_ns_)) {
+    wake_.wait_until(mutex_, ToSteady(std::min(until, deadline_ns_)));
+  }
+  Work work;
+  work.transitions = queue_.TakeAll();
+  work.settings = std::exchange(new_settings_, std::nullopt);
+  work.stopping = stopping_;
+  work.deadline_ns = deadline_ns_;
+  return work;
+}
+
+bool Worker::Step() {
+  Work work = WaitForWork();
+  if (work.settings) Adopt(std::move(*work.settings));
+  const std::int64_t now = SteadyNow();
+  for (const core::Transition& transition : work.transitions) planner_.Add(transition, now);
+  if (work.stopping) {
+    if (now >= work.deadline_ns || planner_.Waiting(true) == 0 || planner_.given_up()) {
+      Publish();
+      return false;
+    }
+  }
+  const bool sent = SendOne();
+  if (sent || !work.transitions.empty() || work.settings) Publish();
+  return true;
+}
+
+void Worker::Adopt(Settings settings) {
+  has_url_ = !settings.target.webhook_url.empty();
+  std::optional<WebhookEndpoint> endpoint;
+  url_problem_.clear();
+  if (has_url_) {
+    auto parsed = ParseWebhookUrl(settings.target.webhook_url);
+    if (parsed) {
+      endpoint = std::move(*parsed);
+    } else {
+      url_problem_ = parsed.error();
+      spdlog::error("receiver '{}': {}; nothing is posted", name_, url_problem_);
+    }
+  }
+  const bool same = endpoint && endpoint_ && *endpoint == *endpoint_;
+  endpoint_ = std::move(endpoint);
+  planner_.SetOptions(ToPlannerOptions(settings.options));
+  planner_.SetWebhook(endpoint_.has_value(), same, SteadyNow());
+  told_given_up_ = told_failing_ = false;
+  std::shared_ptr<HttpClient> client;
+  if (endpoint_) {
+    client =
+        std::make_shared<HttpClient>(endpoint_->origin, settings.options.request_timeout_ns, settings.options.version);
+  }
+  MutexLock lock(&mutex_);
+  client_ = std::move(client);
+}
+
+bool Worker::SendOne() {
+  if (const std::int64_t closed_until = gate_->load(); closed_until > SteadyNow()) return false;
+  const std::optional<Request> request = planner_.Next(SteadyNow());
+  if (!request) return false;
+  std::shared_ptr<HttpClient> client;
+  {
+    MutexLock lock(&mutex_);
+    client = client_;
+  }
+  const std::string target = request->method == Method::kPatch  ? endpoint_->MessageTarget(request->message_id)
+                             : request->method == Method::kPost ? endpoint_->PostTarget()
+                                                                : endpoint_->path;
+  Reply reply = client->Send(request->method, target, request->body);
+  reply.body = RemoveSecrets(std::move(reply.body), *endpoint_);
+  reply.transport_error = RemoveSecrets(std::move(reply.transport_error), *endpoint_);
+  planner_.OnReply(reply, SteadyNow(), WallNow());
+  if (const std::int64_t block = planner_.TakeGlobalBlock(); block > 0) {
+    std::int64_t old = gate_->load();
+    while (old < block && !gate_->compare_exchange_weak(old, block)) {
+    }
+  }
+  return true;
+}
+
+void Worker::Publish() {
+  const PlannerCounters& from = planner_.counters();
+  {
+    MutexLock lock(&mutex_);
+    status_.configured = has_url_;
+    status_.given_up = planner_.given_up() || !url_problem_.empty();
+    status_.last_delivered_ns = planner_.last_delivered_wall_ns();
+    status_.last_error = url_problem_.empty() ? planner_.last_error() : url_problem_;
+    status_.queued = planner_.Waiting(false);
+    counters_.posted = from.posted;
+    counters_.edited = from.edited;
+    counters_.failed = from.failed;
+    counters_.retried = from.retried;
+    counters_.rate_limited = from.rate_limited;
+    counters_.fallbacks = from.fallbacks;
+    counters_.dropped = from.dropped;
+    counters_.possible_duplicates = from.possible_duplicates;
+  }
+  LogChanges();
+}
+
+// Once for each change of state, not for each message.
+void Worker::LogChanges() {
+  if (abandoned_.load()) return;
+  if (planner_.given_up() && !std::exchange(told_given_up_, true)) {
+    spdlog::error("receiver '{}': gave up, nothing is posted until the configuration changes: {}", name_,
+                  planner_.last_error());
+  }
+  const bool failing = !planner_.last_error().empty();
+  if (failing && !told_failing_ && !planner_.given_up()) {
+    spdlog::warn("receiver '{}': delivery fails: {}", name_, planner_.last_error());
+  } else if (!failing && told_failing_) {
+    spdlog::info("receiver '{}': delivery works again", name_);
+  }
+  told_failing_ = failing;
+}
+
+void Worker::BeginStop(std::int64_t deadline_ns) {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    deadline_ns_ = std::min(deadline_ns_, deadline_ns);
+    if (!thread_.joinable()) {
+      done_ = true;
+      undelivered_ = queue_.size();
+    }
+  }
+  wake_.notify_all();
+}
+
+bool Worker::WaitUntilDone(std::int64_t until_ns) {
+  MutexLock lock(&mutex_);
+  while (!done_ && SteadyNow() < until_ns) wake_.wait_until(mutex_, ToSteady(until_ns));
+  return done_;
+}
+
+std::size_t Worker::FinishStop(std::int64_t deadline_ns) {
+  bool done = WaitUntilDone(deadline_ns);
+  if (!done) {
+    std::shared_ptr<HttpClient> client;
+    {
+      MutexLock lock(&mutex_);
+      client = client_;
+    }
+    if (client != nullptr) client->Abort();
+    done = WaitUntilDone(SteadyNow() + kAbortGrace);
+  }
+  std::thread thread;
+  std::size_t undelivered = 0;
+  {
+    MutexLock lock(&mutex_);
+    thread = std::exchange(thread_, {});
+    undelivered = done ? undelivered_ : std::max<std::size_t>(status_.queued + queue_.size(), 1);
+  }
+  if (thread.joinable()) {
+    if (done) {
+      thread.join();
+    } else {
+      abandoned_.store(true);
+      thread.detach();
+    }
+  }
+  return undelivered;
+}
+
+TargetStatus Worker::Status() const {
+  MutexLock lock(&mutex_);
+  TargetStatus status = status_;
+  status.queued += status.configured ? queue_.size() : 0;
+  return status;
+}
+
+Counters Worker::Counts() const {
+  MutexLock lock(&mutex_);
+  Counters counters = counters_;
+  counters.dropped += queue_dropped_;
+  return counters;
+}
+
+}  // namespace spanwatch::notify
