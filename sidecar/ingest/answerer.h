@@ -1,0 +1,58 @@
+// Sends the engine's answers to the peers: acknowledgements joined, everything else at once; never blocks.
+// Not thread-safe: the ingest thread owns it.
+#ifndef SPANWATCH_SIDECAR_INGEST_ANSWERER_H_
+#define SPANWATCH_SIDECAR_INGEST_ANSWERER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "sidecar/core/engine.h"
+#include "sidecar/ingest/connections.h"
+#include "sidecar/ingest/envelope.h"
+#include "sidecar/ingest/socket.h"
+
+namespace spanwatch::ingest {
+
+// Acknowledgements leave when this much was received or this long has passed since they last left.
+inline constexpr std::uint64_t kAckBytes = 256u << 10;
+inline constexpr std::int64_t kAckIntervalNs = 5'000'000;
+
+class Answerer {
+ public:
+  // `socket` and `connections` must outlive this.
+  Answerer(RouterSocket* socket, Connections* connections) : socket_(socket), connections_(connections) {}
+
+  // Settings go with the next WELCOME or ACK to each peer that has not got them.
+  void SetSettings(const Settings& settings);
+
+  // An ACK waits for Flush(), and replaces one of the same process that waits already; other kinds are sent now, after
+  // the ACK of that process.
+  void Take(const core::Answer& answer);
+
+  void CountReceived(std::uint64_t bytes) { received_bytes_ += bytes; }
+  // When Flush() is due at the latest; INT64_MAX: nothing waits.
+  std::int64_t DueNs() const;
+  bool IsDue(std::int64_t now_ns) const { return DueNs() <= now_ns; }
+  void Flush(std::int64_t now_ns);
+
+  std::uint64_t sent() const { return sent_; }
+  std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  void SendAck(Connection* connection);
+  void Send(Connection* connection, const core::Answer& answer);
+
+  RouterSocket* const socket_;
+  Connections* const connections_;
+  Settings settings_;
+  std::uint64_t settings_version_ = 1;
+  std::vector<std::uint64_t> waiting_;  // numbers of connections with an ACK pending
+  std::uint64_t received_bytes_ = 0;    // since the last flush
+  std::int64_t flushed_ns_ = 0;         // engine time
+  std::uint64_t sent_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace spanwatch::ingest
+
+#endif  // SPANWATCH_SIDECAR_INGEST_ANSWERER_H_

@@ -1,0 +1,32 @@
+#include "sidecar/ingest/clock.h"
+
+#include <chrono>
+
+namespace spanwatch::ingest {
+
+EngineClock::EngineClock()
+    : source_{[]() -> std::int64_t {
+                return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+              },
+              []() -> std::int64_t {
+                return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+              }} {}
+
+std::int64_t EngineClock::Now() {
+  const std::int64_t wall = source_.wall_ns();
+  if (wall >= last_ns_) {
+    behind_ = false;
+    return last_ns_ = wall;
+  }
+  if (!behind_) {
+    behind_ = true;
+    behind_engine_ns_ = last_ns_;
+    behind_steady_ns_ = source_.steady_ns();
+    return last_ns_;
+  }
+  const std::int64_t slewed = behind_engine_ns_ + (source_.steady_ns() - behind_steady_ns_) / 2;
+  if (slewed > last_ns_) last_ns_ = slewed;
+  return last_ns_;
+}
+
+}  // namespace spanwatch::ingest

@@ -1,0 +1,335 @@
+#include "sidecar/ingest/ingest.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <initializer_list>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "sidecar/core/mutex.h"
+#include "sidecar/ingest/answerer.h"
+#include "sidecar/ingest/clock.h"
+#include "sidecar/ingest/connections.h"
+#include "sidecar/ingest/endpoint.h"
+#include "sidecar/ingest/envelope.h"
+#include "sidecar/ingest/frames.h"
+#include "sidecar/ingest/recorder.h"
+#include "sidecar/ingest/socket.h"
+#include "sidecar/ingest/submit_queue.h"
+
+namespace spanwatch::ingest {
+namespace {
+
+// Of the socket's messages, before the queue of Submit() and the grid have their turn.
+constexpr int kMessagesPerRound = 64;
+constexpr std::uint64_t kBytesPerRound = 1u << 20;
+constexpr int kSubmitsPerRound = 16;
+constexpr std::int64_t kExpiryIntervalNs = 10'000'000'000;
+constexpr std::int64_t kLogIntervalNs = 30'000'000'000;
+constexpr std::int64_t kMaxLingerNs = 200'000'000;
+
+std::int64_t SteadyNs() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+class Ingest::Impl {
+ public:
+  Impl(Options options, core::Engine* engine)
+      : options_(std::move(options)), engine_(engine), decoder_(options_.parse_reload) {}
+  ~Impl() { Stop(1'000'000'000); }
+
+  tl::expected<void, std::string> Start() EXCLUDES(mutex_) {
+    if (socket_) return tl::unexpected(std::string("the receiver was started before"));
+    auto result = Prepare();
+    if (!result) {
+      Release(0);
+      return result;
+    }
+    stopping_.store(false);
+    submits_.Open();
+    thread_ = std::thread([this] { Run(); });
+    return {};
+  }
+
+  void Stop(std::int64_t budget_ns) EXCLUDES(mutex_) {
+    if (!thread_.joinable()) return;
+    const std::int64_t end_ns = SteadyNs() + std::max<std::int64_t>(budget_ns, 0);
+    drain_end_ns_.store(end_ns - budget_ns / 2);
+    stopping_.store(true);
+    socket_->Wake();
+    thread_.join();
+    submits_.Close();
+    const std::int64_t rest_ns = std::clamp<std::int64_t>(end_ns - SteadyNs(), 0, kMaxLingerNs);
+    Release(static_cast<int>(rest_ns / 1'000'000));
+  }
+
+  bool Submit(core::RecordKind kind, std::string bytes) {
+    if (kind != core::RecordKind::kReload && kind != core::RecordKind::kOtlp) return false;
+    return submits_.Submit(kind, std::move(bytes), [this] { socket_->Wake(); });
+  }
+
+  std::vector<std::string> BoundEndpoints() const EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    return bound_;
+  }
+
+  Status GetStatus() const EXCLUDES(mutex_) {
+    Status status;
+    {
+      MutexLock lock(&mutex_);
+      status = published_;
+    }
+    status.submits_refused = submits_.refused();
+    return status;
+  }
+
+ private:
+  enum Warning : std::size_t { kTableFull, kAnswersDropped, kWarnings };
+
+  // --- Start and stop, on the caller's thread ---
+
+  tl::expected<void, std::string> Prepare() EXCLUDES(mutex_) {
+    auto socket = RouterSocket::Open(options_.max_message_bytes);
+    if (!socket) return tl::unexpected(socket.error());
+    socket_.emplace(std::move(*socket));
+    if (auto result = BindAll(); !result) return result;
+    if (!options_.record_path.empty()) {
+      auto recorder = Recorder::Open(options_.record_path);
+      if (!recorder) return tl::unexpected(recorder.error());
+      recorder_ = std::move(*recorder);
+    }
+    connections_.emplace();
+    answerer_.emplace(&*socket_, &*connections_);
+    answerer_->SetSettings(SettingsOf(options_.limits));
+    if (!options_.first_reload.empty() && !SubmittedRecord(core::RecordKind::kReload, options_.first_reload)) {
+      return tl::unexpected(std::string("the rules and limits to start with cannot be read"));
+    }
+    return {};
+  }
+
+  tl::expected<void, std::string> BindAll() EXCLUDES(mutex_) {
+    std::vector<Endpoint> endpoints;
+    if (options_.endpoints.empty()) {
+      auto endpoint = FindDefaultSocket(SystemSocketDirectories());
+      if (!endpoint) return tl::unexpected(endpoint.error());
+      endpoints.push_back(std::move(*endpoint));
+    }
+    for (const std::string& uri : options_.endpoints) {
+      auto endpoint = CheckEndpoint(uri);
+      if (!endpoint) return tl::unexpected(endpoint.error());
+      endpoints.push_back(std::move(*endpoint));
+    }
+    for (const Endpoint& endpoint : endpoints) {
+      if (!endpoint.path.empty()) {
+        auto lock = EndpointLock::Acquire(endpoint);
+        if (!lock) return tl::unexpected(lock.error());
+        locks_.push_back(std::move(*lock));
+      }
+      auto bound = socket_->Bind(endpoint);
+      if (!bound) return tl::unexpected(bound.error());
+      if (!endpoint.path.empty()) {
+        socket_paths_.push_back(endpoint.path);
+        if (auto result = SetSocketMode(endpoint); !result) return result;
+      }
+      MutexLock lock(&mutex_);
+      bound_.push_back(*bound);
+    }
+    return {};
+  }
+
+  // The socket file goes before the lock: nobody else can have bound it yet. The object stays, for late Wake() calls.
+  void Release(int linger_ms) EXCLUDES(mutex_) {
+    if (socket_) socket_->Close(linger_ms);
+    for (const std::string& path : socket_paths_) ::unlink(path.c_str());
+    socket_paths_.clear();
+    locks_.clear();
+    recorder_.Close();
+    MutexLock lock(&mutex_);
+    bound_.clear();
+  }
+
+  // --- The ingest thread ---
+
+  void Run() EXCLUDES(mutex_) {
+    while (!stopping_.load(std::memory_order_relaxed)) {
+      if (!Round()) Wait();
+    }
+    // What has arrived is applied and acknowledged; what comes later the SDK keeps and sends to the next sidecar.
+    while (SteadyNs() < drain_end_ns_.load() && Round()) {
+    }
+    const std::int64_t now_ns = clock_.Now();
+    const core::RecordHeader last{++index_, now_ns, core::RecordKind::kTime, 0};
+    recorder_.Append(last, {});
+    Apply(last, {});
+    FlushAnswers(now_ns);
+    recorder_.Close();
+    Publish();
+  }
+
+  // False: nothing came.
+  bool Round() EXCLUDES(mutex_) {
+    bool busy = false;
+    std::uint64_t bytes = 0;
+    RouterSocket::Message message;
+    for (int i = 0; i < kMessagesPerRound && bytes < kBytesPerRound && socket_->Receive(&message); ++i) {
+      bytes += message.bytes;
+      MessageRecord(message);
+      busy = true;
+    }
+    for (int i = 0; i < kSubmitsPerRound; ++i) {
+      const auto item = submits_.Take();
+      if (!item) break;
+      const bool accepted = SubmittedRecord(item->kind, item->bytes);
+      recorder_.Flush();
+      submits_.Done(item, accepted);
+      busy = true;
+    }
+    const std::int64_t now_ns = clock_.Now();
+    Tick(now_ns);
+    if (answerer_->IsDue(now_ns)) FlushAnswers(now_ns);
+    Publish();
+    return busy;
+  }
+
+  void Wait() {
+    const std::int64_t now_ns = clock_.Now();
+    const std::int64_t due_ns = std::min(NextGridNs(), answerer_->DueNs());
+    socket_->Wait((due_ns - now_ns + 999'999) / 1'000'000);
+  }
+
+  void MessageRecord(const RouterSocket::Message& message) {
+    const std::int64_t now_ns = clock_.Now();
+    ++status_.messages;
+    status_.bytes += message.bytes;
+    const Connection* connection = connections_->See(message.routing_id, now_ns);
+    if (connection == nullptr) {
+      ++status_.messages_refused;
+      return Warn(kTableFull, now_ns, "too many connections speak at once; messages of new ones are dropped");
+    }
+    const core::RecordHeader header{++index_, now_ns, core::RecordKind::kMessage, connection->number};
+    if (message.error != nullptr) {
+      const std::string bytes = MarkFrames(message.error);
+      recorder_.Append(header, {bytes});
+      Apply(header, decoder_.Decode(header, bytes));
+    } else {
+      const FramePrefix prefix = MakeFramePrefix(static_cast<std::uint32_t>(message.envelope.size()));
+      recorder_.Append(header, {{prefix.data(), prefix.size()}, message.envelope, message.payload});
+      Apply(header, decoder_.DecodeMessage(message.envelope, message.payload));
+    }
+    answerer_->CountReceived(message.bytes);
+  }
+
+  bool SubmittedRecord(core::RecordKind kind, const std::string& bytes) {
+    core::RecordHeader header{0, clock_.Now(), kind, 0};
+    const core::Decoded decoded = decoder_.Decode(header, bytes);
+    // What cannot be read makes no record: a fold must not stumble over it later.
+    if (kind == core::RecordKind::kReload && decoded.error != nullptr) return false;
+    header.index = ++index_;
+    recorder_.Append(header, {bytes});
+    Apply(header, decoded);
+    if (decoded.limits) answerer_->SetSettings(SettingsOf(*decoded.limits));
+    return true;
+  }
+
+  std::int64_t NextGridNs() const { return (applied_ns_ / core::kTickNs + 1) * core::kTickNs; }
+
+  void Tick(std::int64_t now_ns) {
+    if (now_ns < NextGridNs()) {
+      if (now_ns / core::kTickNs == housekept_) return;
+    } else {
+      Apply({0, now_ns, core::RecordKind::kTime, 0}, {});
+    }
+    // Once a grid step, whether records or this have moved the engine's time.
+    housekept_ = now_ns / core::kTickNs;
+    recorder_.Flush();
+    if (now_ns - expired_ns_ >= kExpiryIntervalNs) {
+      expired_ns_ = now_ns;
+      connections_->Expire(now_ns);
+    }
+  }
+
+  void Apply(const core::RecordHeader& header, const core::Decoded& decoded) {
+    applied_ns_ = header.now_ns;
+    engine_->Apply(header, decoded);
+    if (header.index != 0) ++status_.records;
+    for (const core::Answer& answer : engine_->TakeAnswers()) answerer_->Take(answer);
+    std::vector<core::Transition> transitions = engine_->TakeTransitions();
+    if (!transitions.empty() && options_.on_transitions) options_.on_transitions(std::move(transitions));
+  }
+
+  // Acknowledged means recorded: the bytes are with the kernel before the SDK lets go of them.
+  void FlushAnswers(std::int64_t now_ns) {
+    recorder_.Flush();
+    const std::uint64_t dropped = answerer_->dropped();
+    answerer_->Flush(now_ns);
+    if (answerer_->dropped() != dropped)
+      Warn(kAnswersDropped, now_ns, "answers to clients that are gone or do not read were dropped");
+  }
+
+  void Publish() EXCLUDES(mutex_) {
+    if (!recorder_failed_ && !recorder_.failure().empty()) {
+      recorder_failed_ = true;
+      if (options_.log) options_.log(recorder_.failure());
+    }
+    status_.connections = connections_->size();
+    status_.connections_expired = connections_->expired();
+    status_.answers_sent = answerer_->sent();
+    status_.answers_dropped = answerer_->dropped();
+    status_.recorded_bytes = recorder_.bytes_written();
+    status_.recorder_failed = recorder_failed_;
+    MutexLock lock(&mutex_);
+    published_ = status_;
+  }
+
+  void Warn(Warning warning, std::int64_t now_ns, const char* text) {
+    if (!options_.log || now_ns < next_warning_ns_[warning]) return;
+    next_warning_ns_[warning] = now_ns + kLogIntervalNs;
+    options_.log(text);
+  }
+
+  // Constant after construction, or with synchronisation of their own.
+  const Options options_;
+  core::Engine* const engine_;
+  SubmitQueue submits_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::int64_t> drain_end_ns_{0};  // steady time
+  std::thread thread_;
+
+  // Of the thread in Start() before the ingest thread runs, then of that, then of the one in Stop().
+  Decoder decoder_;
+  std::optional<RouterSocket> socket_;
+  std::vector<EndpointLock> locks_;
+  std::vector<std::string> socket_paths_;
+  Recorder recorder_;
+  bool recorder_failed_ = false;
+  EngineClock clock_;
+  std::optional<Connections> connections_;
+  std::optional<Answerer> answerer_;
+  std::uint64_t index_ = 0;
+  std::int64_t applied_ns_ = 0;  // engine time of the last record
+  std::int64_t housekept_ = 0;   // grid step
+  std::int64_t expired_ns_ = 0;
+  std::array<std::int64_t, kWarnings> next_warning_ns_{};
+  Status status_;
+
+  mutable Mutex mutex_;
+  std::vector<std::string> bound_ GUARDED_BY(mutex_);
+  Status published_ GUARDED_BY(mutex_);
+};
+
+Ingest::Ingest(Options options, core::Engine* engine) : impl_(std::make_unique<Impl>(std::move(options), engine)) {}
+Ingest::~Ingest() = default;
+tl::expected<void, std::string> Ingest::Start() { return impl_->Start(); }
+void Ingest::Stop(std::int64_t budget_ns) { impl_->Stop(budget_ns); }
+bool Ingest::Submit(core::RecordKind kind, std::string bytes) { return impl_->Submit(kind, std::move(bytes)); }
+std::vector<std::string> Ingest::BoundEndpoints() const { return impl_->BoundEndpoints(); }
+Status Ingest::GetStatus() const { return impl_->GetStatus(); }
+
+}  // namespace spanwatch::ingest
