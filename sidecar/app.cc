@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <thread>
 
 namespace spanwatch::app {
 namespace {
@@ -38,6 +39,8 @@ std::vector<std::string> NeedRestart(const config::Config& old, const config::Co
   differ(old.http.host != now.http.host || old.http.port != now.http.port, "http.listen");
   differ(old.http_insecure_listen != now.http_insecure_listen, "http.insecure_listen");
   differ(old.http_allowed_hosts != now.http_allowed_hosts, "http.allowed_hosts");
+  differ(old.otlp_enabled != now.otlp_enabled || old.otlp.host != now.otlp.host || old.otlp.port != now.otlp.port,
+         "otlp.listen");
   differ(old.ingest_endpoints != now.ingest_endpoints, "ingest.endpoints");
   differ(old.state_dir != now.state_dir, "state_dir");
   differ(old.duration_in_milliseconds != now.duration_in_milliseconds, "metrics.unit");
@@ -124,6 +127,7 @@ tl::expected<void, std::string> App::Start() {
   engine_ = std::make_unique<core::Engine>(core::Limits{}, std::make_shared<core::RuleSet>());
   StartNotifier(config);
   auto result = StartIngest(config);
+  if (result) result = StartOtlp(config);
   if (result) result = StartHttp(config);
   if (!result) {
     Stop();
@@ -137,7 +141,12 @@ tl::expected<void, std::string> App::Start() {
 
 void App::Stop() {
   ready_.store(false);
+  // Both wait for requests at work; side by side, so that the whole stop stays short.
+  std::thread otlp([this] {
+    if (otlp_server_ != nullptr) otlp_server_->Stop();
+  });
   if (server_ != nullptr) server_->Stop();
+  otlp.join();
   if (ingest_ != nullptr) ingest_->Stop(kIngestStopNs);
   if (notifier_ == nullptr) return;
   const std::size_t undelivered = notifier_->Stop(kNotifierStopNs);
@@ -219,6 +228,13 @@ void App::LogStart(const config::Config& config) const {
                config.rules->rules.size());
   for (const std::string& endpoint : ingest_->BoundEndpoints()) spdlog::info("receiving spans on {}", endpoint);
   const std::string url = ListenUrl(config.http, port());
+  if (otlp_server_ != nullptr) {
+    const std::string otlp_url = ListenUrl(config.otlp, otlp_port());
+    spdlog::info("receiving OTLP on {}/v1/traces", otlp_url);
+    if (!http::IsLoopback(config.otlp.host)) {
+      spdlog::warn("otlp.insecure_listen is on: whoever reaches {} can send spans", otlp_url);
+    }
+  }
   spdlog::info("listening on {}", url);
   spdlog::info("look at {}/ (traces and alerts), {}/metrics (Prometheus)", url, url);
   if (config.http_insecure_listen) {
@@ -269,6 +285,8 @@ tl::expected<void, std::string> App::TakeOver(config::Config config) {
   config.http = old.http;
   config.http_insecure_listen = old.http_insecure_listen;
   config.http_allowed_hosts = old.http_allowed_hosts;
+  config.otlp = old.otlp;
+  config.otlp_enabled = old.otlp_enabled;
   config.ingest_endpoints = old.ingest_endpoints;
   config.state_dir = old.state_dir;
   config.duration_in_milliseconds = old.duration_in_milliseconds;

@@ -1,7 +1,7 @@
 // The sidecar as a whole: owns every part, wires them, starts and stops them in order. It can be started in a test, on
 // port 0.
 //
-// Order of start: configuration, engine, notifier, ingest, HTTP; of stop: the reverse. Threads: Start and Stop by one
+// Order of start: configuration, engine, notifier, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads: Start and Stop by one
 // thread, once each; Reload, StatusJson and port by any.
 #ifndef SPANWATCH_SIDECAR_APP_H_
 #define SPANWATCH_SIDECAR_APP_H_
@@ -16,8 +16,10 @@
 #include "sidecar/config/config.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/mutex.h"
+#include "sidecar/http/otlp_server.h"
 #include "sidecar/http/server.h"
 #include "sidecar/ingest/ingest.h"
+#include "sidecar/ingest/otlp_http.h"
 #include "sidecar/metrics/exposition.h"
 #include "sidecar/notify/notifier.h"
 
@@ -51,6 +53,7 @@ class App {
   // /api/v1/status: one JSON object.
   std::string StatusJson() const EXCLUDES(mutex_);
   int port() const { return server_ == nullptr ? 0 : server_->port(); }
+  int otlp_port() const { return otlp_server_ == nullptr ? 0 : otlp_server_->port(); }  // 0: off
 
  private:
   struct ReloadState {
@@ -63,12 +66,14 @@ class App {
   void StartNotifier(const config::Config& config);
   tl::expected<void, std::string> StartIngest(const config::Config& config);
   tl::expected<void, std::string> StartHttp(const config::Config& config);
+  tl::expected<void, std::string> StartOtlp(const config::Config& config);
   void LogStart(const config::Config& config) const;
   notify::Options NotifierOptions(const config::Config& config) const;
   std::string ExternalUrl(const config::Config& config) const;
   tl::expected<void, std::string> TakeOver(config::Config config) EXCLUDES(mutex_);
   std::vector<metrics::NotificationCounts> NotificationCounts() const;
   metrics::HttpCounts HttpCounts() const;
+  void AddOtlpCounts(metrics::HttpCounts* counts) const;
 
   const config::Sources sources_;
   const std::string record_path_;
@@ -87,6 +92,8 @@ class App {
   std::unique_ptr<notify::Notifier> notifier_;
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<metrics::Exposition> exposition_;
+  std::unique_ptr<ingest::OtlpHttp> otlp_;         // null: off
+  std::unique_ptr<http::OtlpServer> otlp_server_;  // null: off
   std::unique_ptr<http::Server> server_;
 };
 

@@ -59,6 +59,7 @@ std::string App::StatusJson() const {
                {"rules", config.rules->rules.size()},
                {"listen", ListenUrl(config.http, port())},
                {"insecureListen", config.http_insecure_listen},
+               {"otlpListen", otlp_server_ == nullptr ? Json(nullptr) : Json(ListenUrl(config.otlp, otlp_port()))},
                {"externalUrl", ExternalUrl(config)},
                {"endpoints", ingest_->BoundEndpoints()},
                {"state", "memory only"}};
@@ -117,6 +118,7 @@ metrics::HttpCounts App::HttpCounts() const {
   }
   result.rejected_connections = std::move(counts.rejected_connections);
   result.connections = counts.connections;
+  AddOtlpCounts(&result);
   return result;
 }
 
