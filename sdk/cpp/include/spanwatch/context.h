@@ -1,0 +1,107 @@
+// Where in which trace a piece of code runs, and how that travels: to other threads (Bind, ContextScope) and to other
+// processes (W3C traceparent and tracestate).
+#ifndef SPANWATCH_CONTEXT_H_
+#define SPANWATCH_CONTEXT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "spanwatch/ids.h"
+
+namespace spanwatch {
+
+namespace internal {
+struct ContextAccess;
+struct TraceState;
+}  // namespace internal
+
+// A point in a trace: trace id, span id, the sampling decision and the tracestate of a remote parent. A value: copies
+// are cheap (a counted pointer when there is a tracestate). Threads: one object is for one thread at a time; copies
+// may go anywhere. Nothing throws; where memory fails, text comes back empty.
+class Context {
+ public:
+  // No context: a span started with it as its parent is the root of a new trace.
+  Context() noexcept = default;
+  Context(const Context& other) noexcept;
+  Context(Context&& other) noexcept;
+  Context& operator=(const Context& other) noexcept;
+  Context& operator=(Context&& other) noexcept;
+  ~Context();
+
+  // The current span's context on this thread; !IsValid() when there is none or tracing is off.
+  static Context Current() noexcept;
+
+  // From the headers of an incoming request, by the rules of W3C Trace Context (level 2). A bad traceparent gives an
+  // invalid context; a bad tracestate is dropped alone. Join several tracestate headers with commas, in order;
+  // several traceparent headers are invalid (joined by a comma they are found to be).
+  static Context FromTraceparent(std::string_view traceparent, std::string_view tracestate = {}) noexcept;
+
+  bool IsValid() const noexcept { return trace_id_.IsValid() && span_id_.IsValid(); }
+  TraceId trace_id() const noexcept { return trace_id_; }
+  SpanId span_id() const noexcept { return span_id_; }
+  // Whether sampling keeps this trace. (A failed span is kept in any case.)
+  bool IsSampled() const noexcept;
+  // Whether it came from another process.
+  bool IsRemote() const noexcept;
+
+  // `00-<trace id>-<span id>-<flags>`, 55 characters; empty if !IsValid(). Start one span of kind kClient for each
+  // outgoing call and inject that span's context, so that each call has a parent id of its own.
+  std::string Traceparent() const noexcept;
+  // Empty if there is nothing to send: then send no tracestate header.
+  std::string Tracestate() const noexcept;
+
+ private:
+  friend struct internal::ContextAccess;
+
+  TraceId trace_id_;
+  SpanId span_id_;
+  std::uint64_t sampling_ = 0;
+  internal::TraceState* state_ = nullptr;
+};
+
+// The current context's traceparent and tracestate header; empty if there is none.
+std::string InjectTraceparent() noexcept;
+std::string InjectTracestate() noexcept;
+
+// Calls set(name, value) for each header to send: `InjectHeaders([&](auto name, auto value) { ... })`.
+template <typename Set>
+void InjectHeaders(const Context& context, Set&& set) {
+  if (!context.IsValid()) return;
+  set(std::string_view("traceparent"), context.Traceparent());
+  std::string state = context.Tracestate();
+  if (!state.empty()) set(std::string_view("tracestate"), std::move(state));
+}
+template <typename Set>
+void InjectHeaders(Set&& set) {
+  InjectHeaders(Context::Current(), std::forward<Set>(set));
+}
+
+// Makes a context the current one of this thread while it lives: spans started meanwhile are its children.
+// Neither copied nor moved; destroy in reverse order, on the thread that made it.
+class ContextScope {
+ public:
+  explicit ContextScope(const Context& context) noexcept;
+  ~ContextScope();
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  friend struct internal::ContextAccess;
+  alignas(8) unsigned char node_[96];
+};
+
+// Wraps fn so that it runs, on whatever thread, in the context that is current now.
+// `std::thread worker(spanwatch::Bind([] { spanwatch::Span span("work"); }));`
+template <typename Fn>
+auto Bind(Fn&& fn) {
+  return [context = Context::Current(), bound = std::forward<Fn>(fn)](auto&&... args) mutable -> decltype(auto) {
+    ContextScope scope(context);
+    return bound(std::forward<decltype(args)>(args)...);
+  };
+}
+
+}  // namespace spanwatch
+
+#endif  // SPANWATCH_CONTEXT_H_

@@ -1,0 +1,61 @@
+// What the SDK did and what it costs, and gauges that ride on its heartbeat.
+#ifndef SPANWATCH_STATS_H_
+#define SPANWATCH_STATS_H_
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace spanwatch {
+
+// Counts since Start(); after Shutdown() those of the run that ended. Once no span is ending:
+//   emitted = batched + sampled_out + sum(drops) + waiting,  batched = delivered + evicted + held
+struct Stats {
+  struct Drop {
+    const char* reason = nullptr;  // static text, [a-z_]{1,32}
+    std::uint64_t spans = 0;
+  };
+  static constexpr int kMaxReasons = 8;
+
+  bool running = false;
+  bool connected = false;         // the sidecar has answered on the present connection
+  std::uint64_t emitted = 0;      // spans that ended while tracing was on
+  std::uint64_t batched = 0;      // put into numbered batches
+  std::uint64_t delivered = 0;    // in batches that the sidecar acknowledged
+  std::uint64_t evicted = 0;      // in batches dropped unacknowledged: the buffer (3 MiB) was full, or refused
+  std::uint64_t held = 0;         // in batches not acknowledged yet
+  std::uint64_t sampled_out = 0;  // left out by sampling
+  std::uint64_t waiting = 0;      // in the rings, not batched yet
+  Drop drops[kMaxReasons];        // never batched; the first `drop_reasons` are set
+  int drop_reasons = 0;
+  std::uint64_t reconnects = 0;     // connections given up and made anew
+  std::uint64_t refused = 0;        // messages that the sidecar refused
+  std::uint64_t own_bytes = 0;      // memory that the SDK holds (rings, buffers, tables)
+  std::uint64_t sender_cpu_ns = 0;  // CPU time of the sender thread
+  double sample_rate = 1;           // in force
+  std::string endpoint;             // last tried; empty: none found
+  std::string problems;             // one line each: bad options, environment, refusals. At most 4 KiB
+
+  std::uint64_t dropped() const noexcept {
+    std::uint64_t sum = 0;
+    for (int i = 0; i < drop_reasons; ++i) sum += drops[i].spans;
+    return sum;
+  }
+};
+
+// Threads: any. Takes a lock that no span takes.
+Stats GetStats() noexcept;
+
+struct GaugeLabel {
+  std::string_view name;
+  std::string_view value;
+};
+
+// Sets a figure that the sidecar shows beside this process: circuit breakers, queue lengths. At most 64 of them, 8
+// labels each, texts up to 128 bytes. Returns false if there is no room or a text is too long. Threads: any.
+bool SetGauge(std::string_view name, std::initializer_list<GaugeLabel> labels, double value) noexcept;
+
+}  // namespace spanwatch
+
+#endif  // SPANWATCH_STATS_H_

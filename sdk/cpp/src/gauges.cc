@@ -1,0 +1,82 @@
+#include "sdk/cpp/src/gauges.h"
+
+#include <new>
+
+#include "sdk/cpp/src/mutex.h"
+#include "spanwatch/span.h"
+#include "spanwatch/stats.h"
+
+namespace spanwatch {
+namespace internal {
+namespace {
+
+constexpr std::size_t kMaxGauges = 64;
+constexpr std::size_t kMaxLabels = 8;
+constexpr std::size_t kMaxTextBytesOfGauge = 128;
+
+Mutex g_mutex;
+
+// Never destroyed: the sender may outlive static objects.
+std::vector<Gauge>& Gauges() REQUIRES(g_mutex) {
+  static auto* const gauges = new std::vector<Gauge>;
+  return *gauges;
+}
+
+bool SameLabels(const Gauge& gauge, std::initializer_list<GaugeLabel> labels) {
+  if (gauge.labels.size() != labels.size()) return false;
+  std::size_t i = 0;
+  for (const GaugeLabel& label : labels) {
+    if (gauge.labels[i].first != label.name || gauge.labels[i].second != label.value) return false;
+    ++i;
+  }
+  return true;
+}
+
+bool Fits(std::string_view name, std::initializer_list<GaugeLabel> labels) {
+  if (name.empty() || name.size() > kMaxTextBytesOfGauge || labels.size() > kMaxLabels) return false;
+  for (const GaugeLabel& label : labels) {
+    if (label.name.empty() || label.name.size() > kMaxTextBytesOfGauge || label.value.size() > kMaxTextBytesOfGauge) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<Gauge> CopyGauges() {
+  MutexLock lock(&g_mutex);
+  return Gauges();
+}
+
+void ClearGauges() noexcept {
+  MutexLock lock(&g_mutex);
+  Gauges().clear();
+}
+
+void ResetGaugesAfterFork() noexcept { g_mutex.ResetAfterFork(); }
+
+}  // namespace internal
+
+bool SetGauge(std::string_view name, std::initializer_list<GaugeLabel> labels, double value) noexcept {
+  using internal::Gauge;
+  if (!internal::TracingOn() || !internal::Fits(name, labels)) return false;
+  try {
+    internal::MutexLock lock(&internal::g_mutex);
+    for (Gauge& gauge : internal::Gauges()) {
+      if (gauge.name == name && internal::SameLabels(gauge, labels)) {
+        gauge.value = value;
+        return true;
+      }
+    }
+    if (internal::Gauges().size() == internal::kMaxGauges) return false;
+    Gauge gauge;
+    gauge.name = name;
+    gauge.value = value;
+    for (const GaugeLabel& label : labels) gauge.labels.emplace_back(label.name, label.value);
+    internal::Gauges().push_back(std::move(gauge));
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+}  // namespace spanwatch

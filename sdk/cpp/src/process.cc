@@ -1,0 +1,96 @@
+// What a thread block needs of the process: waking the sender, random bytes, where constants lie.
+#include <link.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "sdk/cpp/src/clock.h"
+#include "sdk/cpp/src/thread_block.h"
+
+namespace spanwatch::internal {
+
+std::atomic<std::uint32_t> g_wake{kAsleep};
+std::uintptr_t g_constants_begin = 0;
+std::uintptr_t g_constants_size = 0;
+
+namespace {
+
+// Never closed: a thread that is just ending a span must not write to a descriptor that means something else by now.
+std::atomic<int> g_wake_descriptor{-1};
+
+int MakeDescriptor() noexcept { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+// The first object is the program itself, which is never unloaded. Its constants are in the segments that are not
+// writable, which lie together at its start.
+int FindProgram(dl_phdr_info* info, std::size_t, void*) noexcept {
+  std::uintptr_t begin = UINTPTR_MAX;
+  std::uintptr_t end = 0;
+  std::uintptr_t writable = UINTPTR_MAX;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = info->dlpi_phdr[i];
+    if (header.p_type != PT_LOAD) continue;
+    const std::uintptr_t from = info->dlpi_addr + header.p_vaddr;
+    if ((header.p_flags & PF_W) != 0) {
+      if (from < writable) writable = from;
+      continue;
+    }
+    if (from < begin) begin = from;
+    if (from + header.p_memsz > end) end = from + header.p_memsz;
+  }
+  if (end > writable) end = writable;
+  if (begin < end) {
+    g_constants_begin = begin;
+    g_constants_size = end - begin;
+  }
+  return 1;
+}
+
+}  // namespace
+
+void FindConstants() noexcept {
+  if (g_constants_size == 0) dl_iterate_phdr(FindProgram, nullptr);
+}
+
+int WakeDescriptor() noexcept {
+  int descriptor = g_wake_descriptor.load(std::memory_order_relaxed);
+  if (descriptor < 0) {
+    descriptor = MakeDescriptor();
+    g_wake_descriptor.store(descriptor, std::memory_order_relaxed);
+  }
+  return descriptor;
+}
+
+void RemakeWakeDescriptorAfterFork() noexcept {
+  const int shared_with_parent = g_wake_descriptor.exchange(MakeDescriptor(), std::memory_order_relaxed);
+  if (shared_with_parent >= 0) close(shared_with_parent);
+}
+
+void Wake(std::uint32_t how) noexcept {
+  // One write until the sender comes: a storm of failures does not become a storm of system calls.
+  if (g_wake.load(std::memory_order_relaxed) >= how) return;
+  if (g_wake.exchange(how, std::memory_order_acq_rel) >= how) return;
+  const std::uint64_t one = 1;
+  const int descriptor = g_wake_descriptor.load(std::memory_order_relaxed);
+  if (descriptor >= 0 && write(descriptor, &one, sizeof(one)) < 0) return;  // full means that it is awake
+}
+
+void FillRandom(void* out, std::size_t size) noexcept {
+  if (getrandom(out, size, GRND_NONBLOCK) == static_cast<ssize_t>(size)) return;
+  std::uint64_t seed = static_cast<std::uint64_t>(WallNs()) ^ reinterpret_cast<std::uintptr_t>(out) ^
+                       static_cast<std::uint64_t>(getpid()) << 40 ^ Ticks();
+  auto* bytes = static_cast<unsigned char*>(out);
+  while (size > 0) {  // splitmix64
+    std::uint64_t z = seed += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    z ^= z >> 31;
+    const std::size_t step = size < sizeof(z) ? size : sizeof(z);
+    std::memcpy(bytes, &z, step);
+    bytes += step;
+    size -= step;
+  }
+}
+
+}  // namespace spanwatch::internal

@@ -1,0 +1,17 @@
+// The SDK's one instance: starting, stopping, forking, and what the public functions share.
+#ifndef SPANWATCH_SDK_CPP_SRC_RUNTIME_H_
+#define SPANWATCH_SDK_CPP_SRC_RUNTIME_H_
+
+#include <cstdint>
+
+namespace spanwatch::internal {
+
+// Values of g_tracing_mode. kModeForked: a child in which the next span starts the sender anew.
+enum : std::uint32_t { kModeOff = 0, kModeOn = 1, kModeForked = 2 };
+
+// Returns whether tracing is on. Threads: any.
+bool RestartAfterFork() noexcept;
+
+}  // namespace spanwatch::internal
+
+#endif  // SPANWATCH_SDK_CPP_SRC_RUNTIME_H_

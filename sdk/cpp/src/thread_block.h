@@ -1,0 +1,192 @@
+// What one traced thread has: a ring of ended spans, a table of open ones, counters, a random generator. Blocks are
+// made once, live for ever and pass from a thread that exits to a new one; the sender reads all of them.
+#ifndef SPANWATCH_SDK_CPP_SRC_THREAD_BLOCK_H_
+#define SPANWATCH_SDK_CPP_SRC_THREAD_BLOCK_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "sdk/cpp/src/trace_state.h"
+#include "spanwatch/ids.h"
+
+namespace spanwatch::internal {
+
+struct ThreadBlock;
+
+// A context on a thread's stack of contexts: an open span (Slot) or a ContextScope. Linked to the one below it.
+// The ids are atomic because the sender reads open spans; a thread's own loads and stores of them are plain moves.
+struct Node {
+  std::atomic<std::uint64_t> trace_hi{0};
+  std::atomic<std::uint64_t> trace_lo{0};
+  std::atomic<std::uint64_t> span_id{0};
+  std::uint64_t sampling = 0;
+  TraceState* state = nullptr;  // one reference
+  Node* below = nullptr;
+  std::atomic<bool> dead{false};  // a span that another thread ended: its slot waits for the owner to take it back
+  bool linked = false;            // is on its thread's stack
+};
+
+// How full a span's body is, in one word: one load and one store for each tag.
+class Fill {
+ public:
+  std::uint32_t words() const noexcept { return bits_ & 0xffff; }               // used; the name's first
+  std::uint32_t text_bytes() const noexcept { return bits_ >> 16 & 0xffffffff; }  // names, keys, texts, constants too
+  std::uint32_t tags() const noexcept { return bits_ >> 48 & 0xff; }
+  std::uint32_t logs() const noexcept { return static_cast<std::uint32_t>(bits_ >> 56); }
+
+  void Start(std::uint32_t words, std::size_t text_bytes) noexcept { bits_ = words | std::uint64_t{text_bytes} << 16; }
+  void Add(std::uint32_t words, std::size_t text_bytes) noexcept { bits_ += words | std::uint64_t{text_bytes} << 16; }
+  void AddTag(std::uint32_t words, std::size_t text_bytes) noexcept {
+    bits_ += words | std::uint64_t{text_bytes} << 16 | std::uint64_t{1} << 48;
+  }
+  void CountLog() noexcept { bits_ += std::uint64_t{1} << 56; }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
+// An open span. `generation` is even while it is open; the sender copies the atomic words and looks at it again.
+struct Slot : Node {
+  static constexpr std::uint32_t kInlineWords = 48;
+
+  std::atomic<std::uint64_t> generation{1};
+  std::atomic<std::uint64_t> parent_id{0};
+  std::atomic<std::uint64_t> start{0};  // ticks
+  std::atomic<std::uint64_t> name{0};   // address of a constant text; 0: the first words of inline_body
+  std::atomic<std::uint64_t> meta{0};   // kMeta*
+  ThreadBlock* block = nullptr;
+  std::uint32_t uncaught = 0;           // exceptions in flight when it started
+  std::uint16_t dropped_tags = 0;
+  std::uint16_t dropped_logs = 0;
+  bool failed = false;
+  Fill fill;
+  std::uint32_t body_capacity = kInlineWords;
+  std::uint64_t* body = inline_body;    // or an overflow body, when it outgrew that
+  std::uint64_t inline_body[kInlineWords];
+};
+
+inline constexpr std::uint64_t kMetaNameMask = 0xffff;  // bytes of the name
+inline constexpr int kMetaKindShift = 16;               // 4 bits
+// The run (g_epoch) that it was started in: a span of an earlier run, or from before a fork, is told apart.
+inline constexpr int kMetaEpochShift = 32;
+
+inline constexpr std::uint32_t kSlotsPerChunk = 16;
+inline constexpr std::uint32_t kMaxChunks = 128;    // of one block, and beyond the first chunk, of all together
+inline constexpr std::uint32_t kLargeRings = 8;
+inline constexpr std::uint32_t kMaxBlocks = 72;     // 8 x 256 KiB + 64 x 32 KiB = 4 MiB
+inline constexpr std::uint64_t kLargeRingBytes = 256 << 10;
+inline constexpr std::uint64_t kSmallRingBytes = 32 << 10;
+
+struct ThreadBlock {
+  // Written by the owner.
+  alignas(64) std::atomic<std::uint64_t> head{0};  // bytes ever written
+  std::uint64_t cached_tail = 0;
+  std::uint64_t next_wake = 0;
+  std::uint64_t* ring = nullptr;
+  std::uint64_t capacity = 0;                      // bytes, a power of two
+  std::atomic<std::uint64_t> ended{0};             // spans, since ever
+  std::atomic<std::uint64_t> sampled_out{0};
+  std::atomic<std::uint64_t> ring_full{0};
+  std::uint64_t random[4] = {};
+  Slot* free_slots = nullptr;                      // linked by Node::below
+  std::uint64_t* spare = nullptr;                  // one overflow body of kSpareWords, kept for the next span
+  // Written by the sender.
+  alignas(64) std::atomic<std::uint64_t> tail{0};  // bytes ever read
+  // Written by the owner, read by the sender.
+  alignas(64) std::atomic<std::uint32_t> chunk_count{0};
+  std::atomic<Slot*> chunks[kMaxChunks] = {};
+  // Guarded by the registry's mutex.
+  ThreadBlock* next_free = nullptr;
+  std::uint64_t base_ended = 0, base_sampled_out = 0, base_ring_full = 0;  // at Start
+};
+
+inline constexpr std::uint32_t kSpareWords = 512;
+inline constexpr std::uint32_t kMaxBodyWords = 8192;
+inline constexpr std::uint64_t kMaxOverflowBytes = 1 << 20;
+
+struct ThreadState {
+  ThreadBlock* block;
+  Node* current;
+  const unsigned* uncaught;     // this thread's count of exceptions in flight
+  std::uint32_t released_seen;  // g_blocks_released when this thread found no block
+};
+// __thread and initial-exec: no wrapper function and no call to find it.
+extern __thread ThreadState t_state __attribute__((tls_model("initial-exec")));
+
+// Spans whose end must be counted though there is no room for them. Never open, shared by all threads.
+extern Slot g_no_ring_slot;
+extern Slot g_no_slot_slot;
+inline constexpr std::uint64_t kLostGeneration = 0;
+
+// Odd while a run (Start to Shutdown) goes on. A span counts only in the run that it was started in.
+extern std::atomic<std::uint32_t> g_epoch;
+// No trace is kept at all (sample rate 0): bit 63. Else the threshold.
+extern std::atomic<std::uint64_t> g_sampling;
+inline constexpr std::uint64_t kSampleNothing = std::uint64_t{1} << 63;
+// A span longer than this wakes the sender.
+extern std::atomic<std::uint64_t> g_slow_ticks;
+// Spans lost without a block, since ever.
+extern std::atomic<std::uint64_t> g_no_ring;
+extern std::atomic<std::uint64_t> g_no_slot;
+
+// The program's own read-only data: constants there are remembered by address.
+extern std::uintptr_t g_constants_begin;
+extern std::uintptr_t g_constants_size;
+inline bool IsConstant(const char* text) noexcept {
+  return reinterpret_cast<std::uintptr_t>(text) - g_constants_begin < g_constants_size;
+}
+void FindConstants() noexcept;
+
+// A block for this thread (t_state.block), or null: then spans are lost with reason no_ring. Taken back at thread exit.
+ThreadBlock* AcquireBlock() noexcept;
+// A free slot of the thread's block when its list is empty, or null.
+Slot* MoreSlots(ThreadState* thread) noexcept;
+// Takes a node off this thread's stack.
+void Unlink(ThreadState* thread, Node* node) noexcept;
+
+// Overflow bodies, bounded for the process.
+std::uint64_t* AllocateBody(ThreadBlock* block, std::uint32_t words) noexcept;
+void FreeBody(ThreadBlock* block, std::uint64_t* body, std::uint32_t words) noexcept;
+
+// All blocks, for the sender: `count` is read once with acquire, entries never change.
+std::uint32_t BlockCount() noexcept;
+ThreadBlock* BlockAt(std::uint32_t index) noexcept;
+std::uint64_t BlockBytes() noexcept;  // memory of rings, tables and overflow bodies
+
+struct BlockCounts {
+  std::uint64_t ended = 0, sampled_out = 0, ring_full = 0, no_ring = 0, no_slot = 0;
+};
+// Sums since the last ResetCounts().
+BlockCounts SumCounts() noexcept;
+// At Start: discards what the rings hold and counts from here.
+void ResetCounts() noexcept;
+// In a forked child, at once: whoever held the lock is not there.
+void ResetRegistryLockAfterFork() noexcept;
+// In a forked child, before the first Start there: only the calling thread's block still has an owner.
+void ResetBlocksAfterFork() noexcept;
+
+// Wakes the sender. `kWakeFull` asks it to come at once, `kWakeSoon` within a millisecond.
+enum : std::uint32_t { kAsleep = 0, kWakeSoon = 1, kWakeFull = 2 };
+extern std::atomic<std::uint32_t> g_wake;
+void Wake(std::uint32_t how) noexcept;
+// The descriptor that Wake() writes to; never closed. -1: none could be made.
+int WakeDescriptor() noexcept;
+void RemakeWakeDescriptorAfterFork() noexcept;
+
+inline std::uint64_t NextRandom(std::uint64_t (&s)[4]) noexcept {  // xoshiro256+
+  const std::uint64_t result = s[0] + s[3];
+  const std::uint64_t t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = s[3] << 45 | s[3] >> 19;
+  return result;
+}
+// Random bytes from the kernel; from clock and address if it has none.
+void FillRandom(void* out, std::size_t size) noexcept;
+
+}  // namespace spanwatch::internal
+
+#endif  // SPANWATCH_SDK_CPP_SRC_THREAD_BLOCK_H_
