@@ -56,8 +56,8 @@ std::string Alerts(const std::vector<core::Incident>& incidents) {
     const std::string severity = core::ToString(incident.peak_severity);
     const bool firing = incident.state == core::AlertState::kFiring;
     html += "<tr><td>" + Badge(firing ? severity : core::ToString(incident.state), core::ToString(incident.state)) +
-            " " + (severity == "none" ? "" : Badge(severity, severity)) + "</td><td>" + EscapeHtml(incident.alertname) +
-            "</td><td>";
+            " " + (severity == "none" ? "" : Badge(severity, severity)) + "</td><td class=\"k\">" +
+            EscapeHtml(incident.alertname) + "</td><td>";
     for (const auto& label : incident.labels) {
       html += EscapeHtml(label.name) + "=<bdi>" + EscapeHtml(label.value) + "</bdi> ";
     }

@@ -24,7 +24,7 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font
 .note{background:var(--panel);border:1px solid var(--line);border-left:4px solid var(--warn);border-radius:6px;padding:.5rem .9rem;margin:.8rem 0}
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:8px;overflow-x:auto}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8rem;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:500;font-size:.85rem}tr:last-child td{border-bottom:0}td.n,th.n{text-align:right;white-space:nowrap}
+th{color:var(--soft);font-weight:500;font-size:.85rem}tr:last-child td{border-bottom:0}td.k{white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}
 td{overflow-wrap:anywhere}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:9px;padding:0 .5rem;font-size:.78rem;line-height:1.35;white-space:nowrap}
 .error,.critical,.died{color:var(--bad)}.warning,.pending,.silent{color:var(--warn)}.success,.resolved,.alive{color:var(--good)}

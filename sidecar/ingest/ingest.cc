@@ -91,7 +91,7 @@ class Ingest::Impl {
   }
 
  private:
-  enum Warning : std::size_t { kTableFull, kAnswersDropped, kWarnings };
+  enum Warning : std::size_t { kTableFull, kWarnings };
 
   // --- Start and stop, on the caller's thread ---
 
@@ -267,10 +267,7 @@ class Ingest::Impl {
   // Acknowledged means recorded: the bytes are with the kernel before the SDK lets go of them.
   void FlushAnswers(std::int64_t now_ns) {
     recorder_.Flush();
-    const std::uint64_t dropped = answerer_->dropped();
     answerer_->Flush(now_ns);
-    if (answerer_->dropped() != dropped)
-      Warn(kAnswersDropped, now_ns, "answers to clients that are gone or do not read were dropped");
   }
 
   void Publish() EXCLUDES(mutex_) {
