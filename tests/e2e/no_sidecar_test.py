@@ -82,6 +82,22 @@ class NoSidecarTest(harness.TestCase):
         self.assertEqual(stats["emitted"], report["emitted"])
         self.assertEqual(sum(stats["lost"].values()), report["not_delivered"], (stats, report))
 
+    def testSlow(self):
+        """Stopped most of the time, again and again: what arrives is applied, what does not is counted."""
+        sidecar = self.Sidecar()
+        probe = self.Probe()
+        for _ in range(5):
+            sidecar.Signal(signal.SIGSTOP)
+            self.WaitForMore(probe, RATE // 2)
+            sidecar.Signal(signal.SIGCONT)
+            applied = sidecar.Books()["applied"]
+            harness.wait_until(lambda: sidecar.Books()["applied"] > applied, "spans between two stops", also=sidecar.Output)
+        report = self.Finish(probe)
+        stats = harness.wait_until(lambda: self.Closed(sidecar), "the probe's goodbye", also=sidecar.Output)
+        harness.AssertEquation(self, stats)
+        self.assertEqual(stats["emitted"], report["emitted"])
+        self.assertEqual(sum(stats["lost"].values()), report["not_delivered"], (stats, report))
+
     def Closed(self, sidecar):
         stats = sidecar.Books()
         return stats if all(process["state"] == "closed" for process in stats["processes"]) else None

@@ -75,7 +75,9 @@ class LockTest(unittest.TestCase):
                 self.assertNotRegex(file.read(), r"require\(['\"][^'\"]*spanwatch", name)
 
 
-class NodeBotTest(harness.TestCase):
+class NodeBotCase(harness.TestCase):
+    """The bot installed, and started against a sidecar with an OTLP port."""
+
     def setUp(self):
         super().setUp()
         if shutil.which("node") is None or shutil.which("npm") is None:
@@ -112,6 +114,8 @@ class NodeBotTest(harness.TestCase):
     def StartSidecar(self, **arguments):
         return self.Sidecar(sets=[f"otlp.listen=127.0.0.1:{self.otlp_port}"], **arguments)
 
+
+class NodeBotTest(NodeBotCase):
     def Traces(self, sidecar, **query):
         parameters = "&".join(f"{name}={value}" for name, value in query.items())
         return sidecar.Json(f"/api/v1/traces?service=node-bot&limit=1000&{parameters}")["traces"]
