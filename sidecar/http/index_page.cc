@@ -50,7 +50,7 @@ std::string Alerts(const std::vector<core::Incident>& incidents) {
     return "<h2>Alerts</h2><p class=\"soft\">Nothing is pending or firing, and nothing was in the last 15 minutes.</p>";
   std::string html =
       "<h2>Alerts</h2><div class=\"panel\"><table><tr><th>state</th><th>alert</th><th>where</th><th "
-      "class=\"n\">value</th>"
+      "class=\"n\">worst</th>"
       "<th class=\"n\">threshold</th><th>since</th><th class=\"n\">count</th><th>slowest trace</th></tr>";
   for (const auto& incident : incidents) {
     const std::string severity = core::ToString(incident.peak_severity);
@@ -61,7 +61,7 @@ std::string Alerts(const std::vector<core::Incident>& incidents) {
     for (const auto& label : incident.labels) {
       html += EscapeHtml(label.name) + "=<bdi>" + EscapeHtml(label.value) + "</bdi> ";
     }
-    html += "</td><td class=\"n\">" + EscapeHtml(core::FormatValue(incident.value, incident.unit)) +
+    html += "</td><td class=\"n\">" + EscapeHtml(core::FormatValue(incident.worst_value, incident.unit)) +
             "</td><td class=\"n\">" + EscapeHtml(core::FormatValue(incident.threshold, incident.unit)) + "</td><td>" +
             TimeText(incident.active_at_ns) + "</td><td class=\"n\">" + std::to_string(incident.count) +
             "</td><td class=\"mono\">";

@@ -39,6 +39,15 @@ class ApiTest(harness.TestCase):
         self.assertNotIn("please", text)
         self.assertNotIn("2000000000000", text)
 
+    def testMetricsAnswerBehindDrippingClients(self):
+        sidecar = self.Sidecar()
+        with harness.Drippers(sidecar.port, 500) as drippers:
+            for _ in range(10):
+                drippers.Drip()
+                self.assertIn("spanwatch_build_info", sidecar.Get("/metrics"))
+                self.assertEqual(sidecar.Request("/healthz")[0], 200)
+            self.assertGreater(drippers.Alive(), 400)
+
     def testReloadBySignalAndByRequest(self):
         rules = self.FastRules()
         sidecar = self.Sidecar(rules=rules)

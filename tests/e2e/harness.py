@@ -264,6 +264,36 @@ class TestCase(unittest.TestCase):
         return discord
 
 
+class Drippers:
+    """Clients that never finish a request: each Drip() sends one byte more on every socket and replaces those that were ended."""
+
+    def __init__(self, port, count):
+        self.port, self.sockets = port, [None] * count
+
+    def __enter__(self):
+        self.Drip()
+        return self
+
+    def __exit__(self, *_):
+        for client in self.sockets:
+            if client is not None:
+                client.close()
+
+    def Drip(self):
+        for i, client in enumerate(self.sockets):
+            try:
+                if client is None:
+                    client = self.sockets[i] = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+                    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ")
+                client.sendall(b"x")
+            except OSError:
+                client.close()
+                self.sockets[i] = None
+
+    def Alive(self):
+        return sum(client is not None for client in self.sockets)
+
+
 def Summary(bot):
     """The bot's last words: {"spans emitted": 123, ...}. Stops it if it still runs."""
     status = bot.Stop()

@@ -101,7 +101,7 @@ TEST(PageTest, AlertsAndProcessesAreEscapedToo) {
   trace.root_operation = trace.root_service = kScript;
   const std::string page = IndexPage(stats, {trace}, {incident}, "n");
   EXPECT_THAT(page, Not(HasSubstr("<script")));
-  EXPECT_THAT(page, HasSubstr("3 spans lost (&lt;script&gt;"));
+  EXPECT_THAT(page, HasSubstr("3 lost spans (&lt;script&gt;"));
   EXPECT_THAT(MissingTracePage(kScript, {}, "n"), Not(HasSubstr("<script")));
 }
 
