@@ -4,7 +4,7 @@
 // the cycle counter, a random id and a 128-byte record stored straight into a thread-local ring of 256 KiB, one release
 // store; a reader on the other processor takes each record, as the sender does with the SDK's.
 //
-// Bursts fill half a ring; then the traced thread waits until the sender has taken everything. Kinds of bursts take
+// Bursts fill half a ring; then the traced thread waits until the sender has delivered everything. Kinds of bursts take
 // turns; figures are medians over all bursts of a kind.
 #include <sched.h>
 #include <signal.h>
@@ -181,16 +181,18 @@ void Print(const char* name, double value, const char* unit, const char* note = 
   std::fflush(stdout);
 }
 
+// Polls without sleeping: a processor that wakes up measures its own waking.
 bool WaitUntil(double seconds, bool (*done)()) {
   const std::int64_t until = MonotonicNs() + static_cast<std::int64_t>(seconds * 1e9);
-  while (!done()) {
-    if (MonotonicNs() > until) return false;
-    usleep(500);
+  bool is_done = false;
+  while (!is_done && MonotonicNs() < until) {
+    for (const std::int64_t next = MonotonicNs() + 100000; MonotonicNs() < next;) {
+    }
+    is_done = done();
   }
-  return true;
+  return is_done;
 }
 
-bool RingsRead() { return spanwatch::GetStats().waiting == 0; }
 bool FloorRead() { return g_floor.tail.load(std::memory_order_acquire) == g_floor.head.load(std::memory_order_relaxed); }
 bool Connected() { return spanwatch::GetStats().connected; }
 bool Delivered() {
@@ -219,8 +221,8 @@ struct Paced {
 
 void PacedRounds(Paced* out) {
   constexpr int kFloorSpans = kRingBytes / 2 / 128;
-  constexpr int kPlainSpans = kRingBytes / 2 / 88 - 8;
-  constexpr int kTaggedSpans = kRingBytes / 2 / 192 - 8;
+  constexpr int kPlainSpans = kRingBytes / 2 / 56 - 8;
+  constexpr int kTaggedSpans = kRingBytes / 2 / 128 - 8;
   std::uint64_t counted = 0;
   t_counted = true;
   for (int i = 0; i < kRounds; ++i) {
@@ -229,14 +231,15 @@ void PacedRounds(Paced* out) {
     const std::uint64_t before = g_allocations.load();
     out->plain.push_back(Burst(kPlainSpans, PlainSpan));
     counted += g_allocations.load() - before;
-    WaitUntil(10, RingsRead);
+    WaitUntil(10, Delivered);
     const std::uint64_t before_tagged = g_allocations.load();
     out->tagged.push_back(Burst(kTaggedSpans, TaggedSpan));
     counted += g_allocations.load() - before_tagged;
-    WaitUntil(10, RingsRead);
+    WaitUntil(10, Delivered);
     const std::uint64_t policy = spanwatch::internal::g_sampling.exchange(spanwatch::internal::kSampleNothing);
     out->unsampled.push_back(Burst(kPlainSpans, PlainSpan));
     spanwatch::internal::g_sampling.store(policy);
+    WaitUntil(10, Delivered);
   }
   t_counted = false;
   out->allocations = static_cast<double>(counted) / (static_cast<double>(kRounds) * (kPlainSpans + kTaggedSpans));

@@ -133,8 +133,8 @@ void Sender::OnClosed(std::int64_t now) {
 void Sender::OnRefused(const Answer& answer, std::int64_t now) {
   status_->refused.fetch_add(1, std::memory_order_relaxed);
   status_->AddProblem("the sidecar refused a message: " + std::string(answer.reason));
-  // Twice the same oldest batch on its way: it may be the one, and would block all others for ever.
-  if (state_ == State::kUp && outbox_.window_bytes() > 0) {
+  // Twice with the same oldest batch on its way: it may be the one, and would block all others for ever.
+  if (state_ == State::kUp && outbox_.window_bytes() > 0 && answer.reason != "other_connection") {
     if (refused_oldest_ == outbox_.oldest_held()) outbox_.EvictOldest();
     refused_oldest_ = outbox_.oldest_held();
   }

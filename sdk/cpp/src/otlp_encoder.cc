@@ -36,9 +36,9 @@ std::uint8_t* PutKeyInt(std::uint8_t* out, std::uint32_t field, std::string_view
 }
 
 std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryView& entry) noexcept {
-  if (entry.head.type == EntryType::kText) return PutKeyText(out, field, entry.key, entry.text);
-  if (entry.head.type == EntryType::kInt) return PutKeyInt(out, field, entry.key, static_cast<std::int64_t>(entry.bits));
-  const bool is_bool = entry.head.type == EntryType::kBool;
+  if (entry.head.type() == EntryType::kText) return PutKeyText(out, field, entry.key, entry.text);
+  if (entry.head.type() == EntryType::kInt) return PutKeyInt(out, field, entry.key, static_cast<std::int64_t>(entry.bits));
+  const bool is_bool = entry.head.type() == EntryType::kBool;
   const std::size_t any = is_bool ? 2 : 9;
   out = PutHead(out, field, 1 + VarintSize(entry.key.size()) + entry.key.size() + 2 + any);
   out = PutHead(PutBytes(out, 1, entry.key), 2, any);
@@ -51,19 +51,19 @@ constexpr std::string_view kSeverity[] = {"debug", "info", "warn", "error"};
 std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uint64_t* fields, const ClockConverter& clock) noexcept {
   std::uint8_t* const body = PutTag(out, kEvents, kBytes) + 2;
   out = PutFixed64(body, kEventTime, static_cast<std::uint64_t>(clock.ToWallNs(event.bits)));
-  if (event.head.type == EntryType::kException) {
+  if (event.head.type() == EntryType::kException) {
     out = PutBytes(out, kEventName, "exception");
   } else {
     out = PutBytes(out, kEventName, "log");
-    out = PutKeyText(out, kEventAttributes, "log.severity", kSeverity[event.head.level & 3]);
+    out = PutKeyText(out, kEventAttributes, "log.severity", kSeverity[event.head.level()]);
     out = PutKeyText(out, kEventAttributes, "log.message", event.text);
   }
-  for (std::uint32_t i = 0; i < event.head.count; ++i) {
+  for (std::uint32_t i = 0; i < event.head.fields(); ++i) {
     EntryView field;
     fields = ReadEntry(fields, &field);
     out = PutAttribute(out, kEventAttributes, field);
   }
-  out = PutNumber(out, kEventDropped, event.head.key_bytes);
+  out = PutNumber(out, kEventDropped, event.head.dropped_fields());
   return CloseMessage(body, out);
 }
 
@@ -141,12 +141,12 @@ std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const Cloc
   while (at < end) {
     EntryView entry;
     const std::uint64_t* next = ReadEntry(at, &entry);
-    if (entry.head.type == EntryType::kFailure) {
+    if (entry.head.type() == EntryType::kFailure) {
       *failure = entry.text;
-    } else if (entry.head.type >= EntryType::kLog) {
+    } else if (entry.head.is_event()) {
       out = PutEvent(out, entry, next, clock);
-      for (std::uint32_t i = 0; i < entry.head.count; ++i) next += EntryHead::Unpack(*next).Words();
-    } else if (entry.head.type != EntryType::kGone) {
+      next = SkipEntry(at);
+    } else if (entry.head.type() != EntryType::kGone) {
       if (tag_count == 2 * kMaxTags) --tag_count;  // only by failing over and over: the last type stays
       tags[tag_count++] = {at, entry.key.data(), entry.key.size()};
     }
@@ -194,8 +194,8 @@ OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConver
   head.trace_lo = record.Word(kTraceLoWord);
   head.span_id = record.Word(kSpanWord);
   head.parent_id = record.Word(kParentWord);
-  head.sampling = record.Word(kSamplingWord);
-  head.state = reinterpret_cast<const TraceState*>(record.Word(kStateWord));
+  head.sampling = record.Sampling();
+  head.state = record.State();
   head.failed = record.Failed();
   head.name = record.Name();
   head.kind = record.Kind();

@@ -42,7 +42,7 @@ int FindProgram(dl_phdr_info* info, std::size_t, void*) noexcept {
   if (end > writable) end = writable;
   if (begin < end) {
     g_constants_begin = begin;
-    g_constants_size = end - begin;
+    g_constants_size = end - begin < UINT32_MAX ? end - begin : UINT32_MAX;  // offsets have 32 bits
   }
   return 1;
 }

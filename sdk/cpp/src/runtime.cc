@@ -40,6 +40,7 @@ struct Run {
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t ended;
   bool has_ended = false;
+  bool detached = false;  // its thread did not end in time
   Run* next_abandoned = nullptr;
 };
 
@@ -111,6 +112,7 @@ void ClearUpAfterFork() noexcept REQUIRES(g_lifecycle) {
   ResetBlocksAfterFork();
   RemakeWakeDescriptorAfterFork();
   MutexLock lock(&g_state);
+  for (Run* run = g_abandoned; run != nullptr; run = run->next_abandoned) run->detached = false;
   if (g_run == nullptr) return;
   g_run->next_abandoned = g_abandoned;  // its thread is not here; its sockets must not be touched
   g_abandoned = g_run;
@@ -122,11 +124,25 @@ void AddStartProblem(const std::string& text) REQUIRES(g_state) {
   *g_problems += text;
 }
 
+// Two senders would read the same rings.
+bool FormerThreadRuns() noexcept REQUIRES(g_state) {
+  for (Run* run = g_abandoned; run != nullptr; run = run->next_abandoned) {
+    if (!run->detached) continue;
+    pthread_mutex_lock(&run->mutex);
+    const bool has_ended = run->has_ended;
+    pthread_mutex_unlock(&run->mutex);
+    if (!has_ended) return true;
+  }
+  return false;
+}
+
 bool Begin(const Config& config) REQUIRES(g_lifecycle) {
-  if (WakeDescriptor() < 0) {
+  {
     MutexLock lock(&g_state);
-    AddStartProblem("no descriptor for waking the sender thread: tracing is off\n");
-    return false;
+    if (WakeDescriptor() < 0) AddStartProblem("no descriptor for waking the sender thread: tracing is off\n");
+    const bool former = FormerThreadRuns();
+    if (former) AddStartProblem("the sender thread of the former run has not ended yet: tracing is off\n");
+    if (former || WakeDescriptor() < 0) return false;
   }
   auto run = std::make_unique<Run>(config);
   ResetCounts();
@@ -285,6 +301,7 @@ std::uint64_t Shutdown(std::uint32_t deadline_ms) noexcept {
     delete run;
   } else {
     pthread_detach(run->thread);
+    run->detached = true;
     run->next_abandoned = g_abandoned;
     g_abandoned = run;
   }

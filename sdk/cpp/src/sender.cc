@@ -155,7 +155,7 @@ void Sender::AddRecord(const RecordView& record) {
     result = encoder_.Add(record, clock_, memory_);
   }
   if (result != OtlpEncoder::Result::kAdded) ++memory_drops_;
-  Unref(reinterpret_cast<TraceState*>(record.Word(kStateWord)));
+  Unref(record.State());
 }
 
 void Sender::CloseBatch() {

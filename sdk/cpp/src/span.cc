@@ -70,11 +70,11 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
   std::size_t name_bytes = name.size();
   if (__builtin_expect(name_bytes > kMaxNameBytes, 0)) name_bytes = CutUtf8(name.data(), name_bytes, kMaxNameBytes);
   if (__builtin_expect(IsConstant(name.data()), 1)) {
-    slot->fill.Start(0, name_bytes);
+    slot->fill = Fill::Of(Slot::kInlineWords).Plus(0, name_bytes);
     slot->name.store(reinterpret_cast<std::uintptr_t>(name.data()), kRelaxed);
   } else {
     slot->name.store(0, kRelaxed);
-    slot->fill.Start(StoreText(slot->inline_body, name.data(), name_bytes), name_bytes);
+    slot->fill = Fill::Of(Slot::kInlineWords).Plus(StoreText(slot->inline_body, name.data(), name_bytes), name_bytes);
   }
   slot->meta.store(name_bytes | static_cast<std::uint64_t>(kind) << kMetaKindShift | std::uint64_t{epoch} << kMetaEpochShift,
                    kRelaxed);
@@ -144,34 +144,48 @@ inline void WakeIfHalfFull(ThreadBlock* block, std::uint64_t head) noexcept {
 
 inline std::uint64_t AtMost16(std::uint32_t count) noexcept { return count > 0xffff ? 0xffff : count; }
 
+inline bool IsPlain(const Slot& slot) noexcept {
+  return slot.sampling == (kSampled | kRandomTraceId) && slot.state == nullptr && slot.dropped_tags == 0 &&
+         slot.dropped_logs == 0 && slot.fill.text_bytes() <= kMaxPlainText;
+}
+
+__attribute__((noinline)) std::uint64_t* PutExtra(std::uint64_t* out, const Slot& slot, std::uint32_t dropped_tags,
+                                                  std::uint32_t dropped_logs) noexcept {
+  out[kSamplingWord] = slot.sampling;
+  out[kStateWord] = reinterpret_cast<std::uintptr_t>(slot.state);
+  out[kCountsWord] = slot.fill.text_bytes() | AtMost16(dropped_tags) << 32 | AtMost16(dropped_logs) << 48;
+  return out + kExtraEnd;
+}
+
 // Writes the record straight into the ring, word by word: a copy through the stack or by vector would wait for the
 // slot's fresh scalar stores.
 inline bool Publish(ThreadBlock* block, const Slot* slot, std::uint64_t end) noexcept {
-  std::uint32_t body_words = slot->fill.words();
+  std::uint32_t body_words = slot->BodyWords();
   std::uint32_t dropped_tags = slot->dropped_tags;
   std::uint32_t dropped_logs = slot->dropped_logs;
-  if (__builtin_expect((body_words + kHeaderWords) * 16 > block->capacity, 0)) {
-    TruncateBody(*slot, static_cast<std::uint32_t>(block->capacity / 16) - kHeaderWords, &body_words, &dropped_tags,
+  if (__builtin_expect((body_words + kExtraEnd) * 16 > block->capacity, 0)) {
+    TruncateBody(*slot, static_cast<std::uint32_t>(block->capacity / 16) - kExtraEnd, &body_words, &dropped_tags,
                  &dropped_logs);
   }
+  const bool plain = IsPlain(*slot) && dropped_tags + dropped_logs == 0;
   const std::uint64_t head = block->head.load(kRelaxed);
-  const std::uint64_t words = kHeaderWords + body_words;
+  const std::uint64_t words = (plain ? kHeaderWords : kExtraEnd) + body_words;
   std::uint64_t new_head;
   std::uint64_t* const out = Reserve(block, head, words, &new_head);
   if (__builtin_expect(out == nullptr, 0)) return false;
   const std::uint64_t meta = slot->meta.load(kRelaxed);
-  out[kSizeWord] = words | (meta & kMetaNameMask) << 32 | (meta >> kMetaKindShift & 15) << 48 | (slot->failed ? kRecordFailed : 0);
+  const std::uint64_t name = slot->name.load(kRelaxed);
+  out[kSizeWord] = words | (slot->failed ? kRecordFailed : 0) | (plain ? 0 : kRecordExtra) |
+                   (name != 0 ? kRecordConstantName | (name - g_constants_begin) << 32 : 0) |
+                   (meta & kMetaNameMask) << 18 | (meta >> kMetaKindShift & 7) << 27;
   out[kEndWord] = end;
   out[kStartWord] = slot->start.load(kRelaxed);
   out[kTraceHiWord] = slot->trace_hi.load(kRelaxed);
   out[kTraceLoWord] = slot->trace_lo.load(kRelaxed);
   out[kSpanWord] = slot->span_id.load(kRelaxed);
   out[kParentWord] = slot->parent_id.load(kRelaxed);
-  out[kSamplingWord] = slot->sampling;
-  out[kNameWord] = slot->name.load(kRelaxed);
-  out[kStateWord] = reinterpret_cast<std::uintptr_t>(slot->state);
-  out[kCountsWord] = slot->fill.text_bytes() | AtMost16(dropped_tags) << 32 | AtMost16(dropped_logs) << 48;
-  CopyWords(out + kHeaderWords, slot->body, body_words);
+  std::uint64_t* const body = __builtin_expect(plain, 1) ? out + kHeaderWords : PutExtra(out, *slot, dropped_tags, dropped_logs);
+  CopyWords(body, slot->body, body_words);
   block->head.store(new_head, std::memory_order_release);
   return true;
 }
@@ -183,8 +197,7 @@ inline void Close(ThreadState* thread, Slot* slot, SpanHandle handle, TraceState
   if (__builtin_expect(unpublished != nullptr, 0)) Unref(unpublished);
   if (__builtin_expect(slot->body != slot->inline_body, 0)) {
     FreeBody(thread->block, slot->body, slot->body_capacity);
-    slot->body = slot->inline_body;
-    slot->body_capacity = Slot::kInlineWords;
+    slot->UseBody(slot->inline_body, Slot::kInlineWords);
   }
   if (__builtin_expect(slot->block != thread->block, 0)) {
     slot->dead.store(true, std::memory_order_release);

@@ -15,23 +15,27 @@ inline bool IsOpen(SpanHandle handle) noexcept {
   return handle.slot->generation.load(kRelaxed) == handle.generation;  // a lost span's never matches
 }
 
-__attribute__((noinline)) bool Grow(Slot* slot, std::uint32_t words) noexcept {
+__attribute__((noinline)) bool Grow(Slot* slot, std::size_t words) noexcept {
+  const std::uint32_t used = slot->BodyWords();
   std::uint32_t capacity = kSpareWords;
-  while (capacity < slot->fill.words() + words) capacity *= 2;
+  while (capacity < used + words) capacity *= 2;
   if (capacity > kMaxBodyWords) return false;
   ThreadBlock* const block = t_state.block;
   if (block == nullptr) return false;
   std::uint64_t* const body = AllocateBody(block, capacity);
   if (body == nullptr) return false;
-  CopyWords(body, slot->body, slot->fill.words());
-  if (slot->body != slot->inline_body) FreeBody(block, slot->body, slot->body_capacity);
-  slot->body = body;
-  slot->body_capacity = capacity;
+  CopyWords(body, slot->body, used);
+  const std::uint32_t former = slot->body_capacity;
+  if (slot->body != slot->inline_body) FreeBody(block, slot->body, former);
+  slot->UseBody(body, capacity);
+  slot->fill = slot->fill.Grown(capacity - former);
   return true;
 }
 
-inline bool Room(Slot* slot, std::uint32_t words) noexcept {
-  return __builtin_expect(slot->fill.words() + words <= slot->body_capacity, 1) || Grow(slot, words);
+// Makes room for an entry. False: a limit forbids it.
+inline bool Room(Slot* slot, std::size_t words, std::size_t text_bytes) noexcept {
+  if (slot->fill.Plus(0, text_bytes).Over()) return false;
+  return !slot->fill.Plus(words, 0).WordsOver() || Grow(slot, words);
 }
 
 // A text ready to be stored: cut, and known to be constant or not.
@@ -57,32 +61,31 @@ inline std::uint64_t* Put(std::uint64_t* at, const Prepared& text) noexcept {
 }
 
 inline EntryType TypeOf(Value::Type type) noexcept {
-  switch (type) {
-    case Value::Type::kText:
-      return EntryType::kText;
-    case Value::Type::kInt:
-      return EntryType::kInt;
-    case Value::Type::kDouble:
-      return EntryType::kDouble;
-    case Value::Type::kBool:
-      break;
-  }
-  return EntryType::kBool;
+  static_assert(static_cast<int>(EntryType::kText) == static_cast<int>(Value::Type::kText) + 1 &&
+                static_cast<int>(EntryType::kBool) == static_cast<int>(Value::Type::kBool) + 1);
+  return static_cast<EntryType>(static_cast<std::uint8_t>(type) + 1);
 }
+
+// The head and the key of a tag at the next entry's place; returns where its value goes.
+inline std::uint64_t* PutKey(Slot* slot, EntryHead head, const Prepared& key) noexcept {
+  std::uint64_t* const at = slot->NextEntry();
+  if (key.constant) {
+    StoreWord(at, head.WithConstantKey(key.data).bits());
+    return at + 1;
+  }
+  StoreWord(at, head.bits());
+  return at + 1 + StoreText(at + 1, key.data, key.bytes);
+}
+
+inline std::uint32_t KeyWords(const Prepared& key) noexcept { return key.constant ? 0 : key.Words(); }
 
 // One key and number, not counted as a tag. False: no room.
 bool PutNumberTag(Slot* slot, Text key_text, std::uint64_t bits, EntryType type) noexcept {
   const Prepared key = Prepare(key_text, kMaxNameBytes);
-  const std::uint32_t words = 2 + key.Words();
-  if (slot->fill.text_bytes() + key.bytes > kMaxSpanText || !Room(slot, words)) return false;
-  EntryHead head;
-  head.type = type;
-  head.key_constant = key.constant;
-  head.key_bytes = static_cast<std::uint16_t>(key.bytes);
-  std::uint64_t* const at = slot->body + slot->fill.words();
-  StoreWord(at, head.Pack());
-  StoreWord(Put(at + 1, key), bits);
-  slot->fill.Add(words, key.bytes);
+  const std::uint32_t words = 2 + KeyWords(key);
+  if (!Room(slot, words, key.bytes)) return false;
+  StoreWord(PutKey(slot, EntryHead::OfNumber(type, key.bytes), key), bits);
+  slot->fill = slot->fill.Plus(words, key.bytes);
   return true;
 }
 
@@ -90,19 +93,11 @@ bool PutNumberTag(Slot* slot, Text key_text, std::uint64_t bits, EntryType type)
 bool PutTextTag(Slot* slot, Text key_text, Text value) noexcept {
   const Prepared key = Prepare(key_text, kMaxNameBytes);
   const Prepared text = Prepare(value, kMaxTextBytes);
-  const std::uint32_t words = 1 + key.Words() + text.Words();
+  const std::uint32_t words = 1 + KeyWords(key) + text.Words();
   const std::uint32_t bytes = key.bytes + text.bytes;
-  if (slot->fill.text_bytes() + bytes > kMaxSpanText || !Room(slot, words)) return false;
-  EntryHead head;
-  head.type = EntryType::kText;
-  head.key_constant = key.constant;
-  head.text_constant = text.constant;
-  head.key_bytes = static_cast<std::uint16_t>(key.bytes);
-  head.text_bytes = static_cast<std::uint16_t>(text.bytes);
-  std::uint64_t* const at = slot->body + slot->fill.words();
-  StoreWord(at, head.Pack());
-  Put(Put(at + 1, key), text);
-  slot->fill.Add(words, bytes);
+  if (!Room(slot, words, bytes)) return false;
+  Put(PutKey(slot, EntryHead::OfText(key.bytes, text.bytes, text.constant), key), text);
+  slot->fill = slot->fill.Plus(words, bytes);
   return true;
 }
 
@@ -120,32 +115,20 @@ std::uint64_t* FirstEntry(Slot* slot) noexcept {
 // old entry is marked gone.
 __attribute__((noinline)) bool Replace(Slot* slot, Text key, const Value& value) noexcept {
   const std::string_view wanted = {key.data(), CutUtf8(key.data(), key.size(), kMaxNameBytes)};
-  std::uint64_t* at = FirstEntry(slot);
-  std::uint64_t* const end = slot->body + slot->fill.words();
-  while (at < end) {
+  const std::uint64_t* const end = slot->NextEntry();
+  for (std::uint64_t* at = FirstEntry(slot); at < end; at += SkipEntry(at) - at) {
     EntryView entry;
     ReadEntry(at, &entry);
-    std::uint32_t fields = entry.head.count;
-    std::uint64_t* next = at + entry.head.Words();
-    for (; fields > 0; --fields) next += EntryHead::Unpack(*next).Words();
-    const EntryType type = entry.head.type;
-    if (type >= EntryType::kInt && type <= EntryType::kText && entry.key == wanted) {
-      if (type == TypeOf(value.type()) && type != EntryType::kText) {
-        StoreWord(at + 1 + entry.head.KeyWords(), value.bits());
-        return true;
-      }
-      const std::size_t offset = static_cast<std::size_t>(at - slot->body);
-      if (!PutTag(slot, key, value)) return false;
-      EntryHead gone = entry.head;
-      gone.type = EntryType::kGone;
-      if (type != EntryType::kText) {
-        gone.text_bytes = 8;  // the number's word
-        gone.text_constant = false;
-      }
-      StoreWord(slot->body + offset, gone.Pack());
+    const EntryType type = entry.head.type();
+    if (type < EntryType::kText || type > EntryType::kBool || entry.key != wanted) continue;
+    if (type == TypeOf(value.type()) && type != EntryType::kText) {
+      StoreWord(at + 1 + entry.head.KeyWords(), value.bits());
       return true;
     }
-    at = next;
+    const std::ptrdiff_t offset = at - slot->body;
+    if (!PutTag(slot, key, value)) return false;
+    StoreWord(slot->body + offset, entry.head.Gone().bits());
+    return true;
   }
   return false;
 }
@@ -156,38 +139,43 @@ inline void CountDropped(std::uint16_t* counter, std::size_t more = 1) noexcept 
 }
 
 // Everything that the fast paths leave: copied keys, long texts, no room, 64 tags.
-__attribute__((noinline)) void SetSlowly(SpanHandle handle, Text key, const Value& value) noexcept {
+void SetSlowly(SpanHandle handle, Text key, const Value& value) noexcept {
   if (!IsOpen(handle)) return;
   Slot* const slot = handle.slot;
   if (slot->fill.tags() < kMaxTags ? PutTag(slot, key, value) : Replace(slot, key, value)) {
-    if (slot->fill.tags() < kMaxTags) slot->fill.AddTag(0, 0);
+    if (slot->fill.tags() < kMaxTags) slot->fill = slot->fill.Plus(0, 0, 1);
     return;
   }
   CountDropped(&slot->dropped_tags);
 }
+// With the arguments of the fast paths, so that those jump here and save no registers.
+__attribute__((noinline)) void SetTextSlowly(SpanHandle handle, Text key, Text text) noexcept { SetSlowly(handle, key, text); }
+__attribute__((noinline)) void SetNumberSlowly(SpanHandle handle, Text key, std::uint64_t bits, Value::Type type) noexcept {
+  SetSlowly(handle, key, Value::OfBits(bits, type));
+}
 
-// An event's head, its text and its fields, all or nothing.
-bool PutEvent(Slot* slot, EntryHead head, Text event_text, const Tag* fields, std::size_t count) noexcept {
-  const Fill before = slot->fill;
+// Adds a text that is not a constant to the entry whose head is at `at`, and counts the tag.
+__attribute__((noinline)) void FinishCopied(Slot* slot, std::uint64_t* at, std::size_t key_bytes, Text text) noexcept {
+  slot->fill = slot->fill.Plus(1 + StoreText(at + 1, text.data(), text.size()), key_bytes + text.size(), 1);
+}
+
+// An event: its head, its text (of a log), its fields; all or nothing.
+bool PutEvent(Slot* slot, EntryType type, LogLevel level, Text event_text, const Tag* fields, std::size_t count) noexcept {
+  const std::uint32_t words_before = slot->BodyWords();
+  const std::uint32_t text_before = slot->fill.text_bytes();
   const Prepared text = Prepare(event_text, kMaxTextBytes);
-  const bool has_text = head.type == EntryType::kLog;
+  const bool has_text = type == EntryType::kLog;
   const std::uint32_t words = 2 + (has_text ? text.Words() : 0);
-  if (slot->fill.text_bytes() + text.bytes > kMaxSpanText || !Room(slot, words)) return false;
-  slot->fill.Add(words, text.bytes);
-  std::uint8_t put = 0;
-  for (std::size_t i = 0; i < count && put < kMaxFields; ++i) {
-    if (!PutTag(slot, fields[i].key, fields[i].value)) {
-      slot->fill = before;
-      return false;
-    }
-    ++put;
+  if (!Room(slot, words, text.bytes)) return false;
+  slot->fill = slot->fill.Plus(words, text.bytes);
+  std::uint32_t put = 0;
+  for (; put < count && put < kMaxFields; ++put) {
+    if (PutTag(slot, fields[put].key, fields[put].value)) continue;
+    slot->fill = Fill::Of(slot->body_capacity).Plus(words_before, text_before, slot->fill.tags(), slot->fill.logs());
+    return false;
   }
-  head.count = put;
-  head.key_bytes = static_cast<std::uint16_t>(count - put > 0xffff ? 0xffff : count - put);
-  head.text_constant = text.constant;
-  head.text_bytes = static_cast<std::uint16_t>(has_text ? text.bytes : 0);
-  std::uint64_t* const at = slot->body + before.words();
-  StoreWord(at, head.Pack());
+  std::uint64_t* const at = slot->body + words_before;
+  StoreWord(at, EntryHead::OfEvent(type, text.bytes, text.constant, static_cast<std::uint32_t>(level), put, count - put).bits());
   StoreWord(at + 1, Ticks());
   if (has_text) Put(at + 2, text);
   return true;
@@ -198,38 +186,31 @@ bool PutEvent(Slot* slot, EntryHead head, Text event_text, const Tag* fields, st
 // A tag whose key is a constant, which fits: the entry's words, one after the other.
 void SetSpanText(SpanHandle handle, Text key, Text text) noexcept {
   Slot* const slot = handle.slot;
-  const bool constant = IsConstant(text.data());
-  const std::size_t bytes = key.size() + text.size();
-  const std::uint32_t words = 2 + (constant ? 1 : static_cast<std::uint32_t>(text.size() + 7) / 8);
-  const Fill fill = slot->fill;
-  if (__builtin_expect(!IsOpen(handle) || !IsConstant(key.data()) || key.size() > kMaxNameBytes ||
-                           text.size() > kMaxTextBytes || fill.tags() >= kMaxTags ||
-                           fill.words() + words > slot->body_capacity || fill.text_bytes() + bytes > kMaxSpanText,
+  // As if the text had to be copied: a constant takes one word, never more.
+  const Fill fill = slot->fill.Plus(2 + text.size() / 8, key.size() + text.size(), 1);
+  if (__builtin_expect(!IsOpen(handle) || !IsConstant(key.data()) || fill.Over() || key.size() > kMaxNameBytes ||
+                           text.size() > kMaxTextBytes,
                        0)) {
-    return SetSlowly(handle, key, text);
+    return SetTextSlowly(handle, key, text);
   }
-  std::uint64_t* const at = slot->body + fill.words();
-  StoreWord(at, EntryHead::PackTag(EntryType::kText, key.size(), constant, text.size()));
-  StoreWord(at + 1, reinterpret_cast<std::uintptr_t>(key.data()));
-  if (constant) StoreWord(at + 2, reinterpret_cast<std::uintptr_t>(text.data()));
-  else StoreText(at + 2, text.data(), text.size());
-  slot->fill.AddTag(words, bytes);
+  std::uint64_t* const at = slot->NextEntry();
+  const bool constant = IsConstant(text.data());
+  StoreWord(at, EntryHead::OfText(key.size(), text.size(), constant).WithConstantKey(key.data()).bits());
+  if (!constant) return FinishCopied(slot, at, key.size(), text);
+  StoreWord(at + 1, reinterpret_cast<std::uintptr_t>(text.data()));
+  slot->fill = slot->fill.Plus(2, key.size() + text.size(), 1);
 }
 
 void SetSpanNumber(SpanHandle handle, Text key, std::uint64_t bits, Value::Type type) noexcept {
   Slot* const slot = handle.slot;
-  const Fill fill = slot->fill;
-  if (__builtin_expect(!IsOpen(handle) || !IsConstant(key.data()) || key.size() > kMaxNameBytes ||
-                           fill.tags() >= kMaxTags || fill.words() + 3 > slot->body_capacity ||
-                           fill.text_bytes() + key.size() > kMaxSpanText,
-                       0)) {
-    return SetSlowly(handle, key, Value::OfBits(bits, type));
+  const Fill fill = slot->fill.Plus(2, key.size(), 1);
+  if (__builtin_expect(!IsOpen(handle) || !IsConstant(key.data()) || fill.Over() || key.size() > kMaxNameBytes, 0)) {
+    return SetNumberSlowly(handle, key, bits, type);
   }
-  std::uint64_t* const at = slot->body + fill.words();
-  StoreWord(at, EntryHead::PackTag(TypeOf(type), key.size(), false, 0));
-  StoreWord(at + 1, reinterpret_cast<std::uintptr_t>(key.data()));
-  StoreWord(at + 2, bits);
-  slot->fill.AddTag(3, key.size());
+  std::uint64_t* const at = slot->NextEntry();
+  StoreWord(at, EntryHead::OfNumber(TypeOf(type), key.size()).WithConstantKey(key.data()).bits());
+  StoreWord(at + 1, bits);
+  slot->fill = fill;
 }
 
 void SetSpanTags(SpanHandle handle, const Tag* tags, std::size_t count) noexcept {
@@ -243,11 +224,10 @@ void SetSpanTags(SpanHandle handle, const Tag* tags, std::size_t count) noexcept
 void AddSpanLog(SpanHandle handle, LogLevel level, Text text, const Tag* fields, std::size_t count) noexcept {
   if (static_cast<std::uint8_t>(level) < g_log_level.load(kRelaxed) || !IsOpen(handle)) return;
   Slot* const slot = handle.slot;
-  EntryHead head;
-  head.type = EntryType::kLog;
-  head.level = static_cast<std::uint8_t>(level);
-  if (slot->fill.logs() >= kMaxLogs || !PutEvent(slot, head, text, fields, count)) return CountDropped(&slot->dropped_logs);
-  slot->fill.CountLog();
+  if (slot->fill.logs() >= kMaxLogs || !PutEvent(slot, EntryType::kLog, level, text, fields, count)) {
+    return CountDropped(&slot->dropped_logs);
+  }
+  slot->fill = slot->fill.Plus(0, 0, 0, 1);
 }
 
 void FailSpan(SpanHandle handle, Text type, Text message_text) noexcept {
@@ -257,16 +237,12 @@ void FailSpan(SpanHandle handle, Text type, Text message_text) noexcept {
   // Not among the 64: a failure must keep its type.
   if (type.size() > 0 && !PutTag(slot, "error.type", type)) CountDropped(&slot->dropped_tags);
   const Prepared message = Prepare(message_text, kMaxTextBytes);
-  EntryHead head;
-  head.type = EntryType::kFailure;
-  head.text_constant = message.constant;
-  head.text_bytes = static_cast<std::uint16_t>(message.bytes);
   const std::uint32_t words = 1 + message.Words();
-  if (slot->fill.text_bytes() + message.bytes > kMaxSpanText || !Room(slot, words)) return;
-  std::uint64_t* const at = slot->body + slot->fill.words();
-  StoreWord(at, head.Pack());
+  if (!Room(slot, words, message.bytes)) return;
+  std::uint64_t* const at = slot->NextEntry();
+  StoreWord(at, EntryHead::OfEvent(EntryType::kFailure, message.bytes, message.constant, 0, 0, 0).bits());
   Put(at + 1, message);
-  slot->fill.Add(words, message.bytes);
+  slot->fill = slot->fill.Plus(words, message.bytes);
 }
 
 void FailByUnwinding(SpanHandle handle) noexcept {
@@ -276,10 +252,10 @@ void FailByUnwinding(SpanHandle handle) noexcept {
 
 void AddException(SpanHandle handle, Text type, Text message, Text causes) noexcept {
   if (!IsOpen(handle)) return;
-  EntryHead head;
-  head.type = EntryType::kException;
   const Tag fields[] = {{"exception.type", type}, {"exception.message", message}, {"spanwatch.exception.causes", causes}};
-  if (!PutEvent(handle.slot, head, Text(), fields, causes.size() > 0 ? 3 : 2)) CountDropped(&handle.slot->dropped_logs);
+  if (!PutEvent(handle.slot, EntryType::kException, LogLevel::kError, Text(), fields, causes.size() > 0 ? 3 : 2)) {
+    CountDropped(&handle.slot->dropped_logs);
+  }
 }
 
 void TruncateBody(const Slot& slot, std::uint32_t max_words, std::uint32_t* words, std::uint32_t* dropped_tags,
@@ -287,20 +263,19 @@ void TruncateBody(const Slot& slot, std::uint32_t max_words, std::uint32_t* word
   const std::uint64_t* const body = slot.body;
   const std::uint32_t name_bytes = slot.meta.load(kRelaxed) & kMetaNameMask;
   const std::uint64_t* at = body + (slot.name.load(kRelaxed) != 0 ? 0 : EntryHead::TextWords(name_bytes, false));
-  const std::uint64_t* const end = body + slot.fill.words();
+  const std::uint64_t* const end = body + slot.BodyWords();
   const std::uint64_t* kept = at;
   bool fits = true;
   while (at < end) {
-    const EntryHead head = EntryHead::Unpack(*at);
-    at += head.Words();
-    for (std::uint32_t fields = head.count; fields > 0; --fields) at += EntryHead::Unpack(*at).Words();
+    const EntryHead head(*at);
+    at = SkipEntry(at);
     if (fits && at <= body + max_words) {
       kept = at;
       continue;
     }
     fits = false;
-    if (head.type == EntryType::kGone) continue;
-    ++*(head.type >= EntryType::kLog ? dropped_logs : dropped_tags);
+    if (head.type() == EntryType::kGone) continue;
+    ++*(head.is_event() ? dropped_logs : dropped_tags);
   }
   *words = static_cast<std::uint32_t>(kept - body);
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "sdk/cpp/src/record.h"
 #include "sdk/cpp/src/trace_state.h"
 #include "spanwatch/ids.h"
 
@@ -26,23 +27,40 @@ struct Node {
   bool linked = false;            // is on its thread's stack
 };
 
-// How full a span's body is, in one word: one load and one store for each tag.
+// How full a span's body is: words used, bytes of text, tags, logs, in one word, so that a tag costs one load, one store
+// and one test of all limits. Each field starts so high that going over its limit sets its top bit.
 class Fill {
  public:
-  std::uint32_t words() const noexcept { return bits_ & 0xffff; }               // used; the name's first
-  std::uint32_t text_bytes() const noexcept { return bits_ >> 16 & 0xffffffff; }  // names, keys, texts, constants too
-  std::uint32_t tags() const noexcept { return bits_ >> 48 & 0xff; }
-  std::uint32_t logs() const noexcept { return static_cast<std::uint32_t>(bits_ >> 56); }
-
-  void Start(std::uint32_t words, std::size_t text_bytes) noexcept { bits_ = words | std::uint64_t{text_bytes} << 16; }
-  void Add(std::uint32_t words, std::size_t text_bytes) noexcept { bits_ += words | std::uint64_t{text_bytes} << 16; }
-  void AddTag(std::uint32_t words, std::size_t text_bytes) noexcept {
-    bits_ += words | std::uint64_t{text_bytes} << 16 | std::uint64_t{1} << 48;
+  // For a body of `capacity` words (at most 0x7fff).
+  static constexpr Fill Of(std::uint32_t capacity) noexcept {
+    return Fill(std::uint64_t{kMaxWords - capacity} | kTextStart << kTextShift | kTagStart << kTagShift |
+                kLogStart << kLogShift);
   }
-  void CountLog() noexcept { bits_ += std::uint64_t{1} << 56; }
+  constexpr Fill Plus(std::size_t words, std::size_t text_bytes, std::uint32_t tags = 0, std::uint32_t logs = 0) const noexcept {
+    return Fill(bits_ + (words | text_bytes << kTextShift | std::uint64_t{tags} << kTagShift | std::uint64_t{logs} << kLogShift));
+  }
+  constexpr bool Over() const noexcept { return (bits_ & kTops) != 0; }
+  constexpr bool WordsOver() const noexcept { return (bits_ & 0x8000) != 0; }
+  // REQUIRES: !Over() before and after.
+  constexpr Fill Grown(std::uint32_t more_words) const noexcept { return Fill(bits_ - more_words); }
+
+  // Words used, plus kMaxWords less the capacity: counts from Slot::origin.
+  constexpr std::uint32_t offset() const noexcept { return bits_ & 0xffff; }
+  constexpr std::uint32_t words(std::uint32_t capacity) const noexcept { return offset() - (kMaxWords - capacity); }
+  constexpr std::uint32_t text_bytes() const noexcept { return (bits_ >> kTextShift & 0xffffff) - kTextStart; }
+  constexpr std::uint32_t tags() const noexcept { return (bits_ >> kTagShift & 0xff) - kTagStart; }
+  constexpr std::uint32_t logs() const noexcept { return (bits_ >> kLogShift & 0xff) - kLogStart; }
+
+  static constexpr std::uint32_t kMaxWords = 0x7fff;
 
  private:
-  std::uint64_t bits_ = 0;
+  static constexpr int kTextShift = 16, kTagShift = 40, kLogShift = 48;
+  static constexpr std::uint64_t kTextStart = 0x7fffff - kMaxSpanText;
+  static constexpr std::uint64_t kTagStart = 0x7f - kMaxTags;
+  static constexpr std::uint64_t kLogStart = 0x7f - kMaxLogs;
+  static constexpr std::uint64_t kTops = std::uint64_t{1} << 15 | std::uint64_t{1} << 39 | std::uint64_t{1} << 47 | std::uint64_t{1} << 55;
+  constexpr explicit Fill(std::uint64_t bits) noexcept : bits_(bits) {}
+  std::uint64_t bits_;
 };
 
 // An open span. `generation` is even while it is open; the sender copies the atomic words and looks at it again.
@@ -59,10 +77,24 @@ struct Slot : Node {
   std::uint16_t dropped_tags = 0;
   std::uint16_t dropped_logs = 0;
   bool failed = false;
-  Fill fill;
+  Fill fill = Fill::Of(kInlineWords);
   std::uint32_t body_capacity = kInlineWords;
   std::uint64_t* body = inline_body;    // or an overflow body, when it outgrew that
+  std::uintptr_t origin = OriginOf(inline_body, kInlineWords);  // the next entry is fill.offset() words further
   std::uint64_t inline_body[kInlineWords];
+
+  static std::uintptr_t OriginOf(const std::uint64_t* body, std::uint32_t capacity) noexcept {
+    return reinterpret_cast<std::uintptr_t>(body) - (Fill::kMaxWords - capacity) * sizeof(std::uint64_t);
+  }
+  void UseBody(std::uint64_t* new_body, std::uint32_t capacity) noexcept {
+    body = new_body;
+    body_capacity = capacity;
+    origin = OriginOf(new_body, capacity);
+  }
+  std::uint32_t BodyWords() const noexcept { return fill.words(body_capacity); }
+  std::uint64_t* NextEntry() const noexcept {
+    return reinterpret_cast<std::uint64_t*>(origin + fill.offset() * sizeof(std::uint64_t));
+  }
 };
 
 inline constexpr std::uint64_t kMetaNameMask = 0xffff;  // bytes of the name
@@ -129,12 +161,7 @@ extern std::atomic<std::uint64_t> g_slow_ticks;
 extern std::atomic<std::uint64_t> g_no_ring;
 extern std::atomic<std::uint64_t> g_no_slot;
 
-// The program's own read-only data: constants there are remembered by address.
-extern std::uintptr_t g_constants_begin;
-extern std::uintptr_t g_constants_size;
-inline bool IsConstant(const char* text) noexcept {
-  return reinterpret_cast<std::uintptr_t>(text) - g_constants_begin < g_constants_size;
-}
+// Finds the program's constants (record.h).
 void FindConstants() noexcept;
 
 // A block for this thread (t_state.block), or null: then spans are lost with reason no_ring. Taken back at thread exit.

@@ -165,7 +165,10 @@ void DecodeGauge(protozero::pbf_reader reader, WireMessage* out) {
     } else if (reader.tag() == 2) {
       protozero::pbf_reader label = reader.get_message();
       std::string key, text;
-      while (label.next()) (label.tag() == 1 ? key : text) = label.get_string();
+      while (label.next()) {
+        std::string* const part = label.tag() == 1 ? &key : &text;  // protozero forgets the tag once the value was taken
+        *part = label.get_string();
+      }
       labels += (labels.empty() ? "" : ",") + key + "=" + text;
     } else if (reader.tag() == 3) {
       value = reader.get_double();
@@ -305,10 +308,10 @@ void FakeSidecar::Run() {
 std::vector<std::string> FakeSidecar::GoodAnswer(const WireMessage& message) {
   std::uint64_t& applied = applied_[message.process_id];
   if (applied == 0 && message.acknowledged) applied = message.acknowledged->sequence;
-  if (message.oldest_held > applied + 1) applied = message.oldest_held - 1;  // lost: buffer full
   if (message.kind == kSpans) {
-    if (message.sequence > applied + 1) return {EncodeAnswer(kResend, message.process_id, applied)};
-    if (message.sequence == applied + 1) {
+    const bool gap_is_final = message.oldest_held >= message.sequence;
+    if (message.sequence > applied + 1 && !gap_is_final) return {EncodeAnswer(kResend, message.process_id, applied)};
+    if (message.sequence > applied) {
       applied = message.sequence;
       spans_.insert(spans_.end(), message.spans.begin(), message.spans.end());
     }

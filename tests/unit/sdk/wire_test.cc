@@ -276,6 +276,23 @@ TEST(WireTest, RefusedIsReportedAndTriedAgain) {
   Shutdown(0);
 }
 
+TEST(WireTest, ABatchRefusedAgainAndAgainIsGivenUp) {
+  FakeSidecar sidecar;
+  sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
+    if (message.kind == kSpans && message.sequence == 1) {
+      return std::vector<std::string>{EncodeAnswer(kRefused, message.process_id, 0, "inconsistent_counters")};
+    }
+    return self.GoodAnswer(message);
+  });
+  TracedProgram program(sidecar);
+  EmitBatch(3);
+  ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.evicted == 3; }));
+  EmitBatch(4);
+  EXPECT_TRUE(WaitForStats([](const Stats& stats) { return stats.delivered == 4; }));
+  EXPECT_EQ(Shutdown(5000), 3u);
+  EXPECT_TRUE(EquationHolds(GetStats()));
+}
+
 TEST(WireTest, NonsenseAnswersDoNoHarm) {
   FakeSidecar sidecar;
   sidecar.SetPolicy([](FakeSidecar& self, const WireMessage& message) {
