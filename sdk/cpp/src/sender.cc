@@ -11,9 +11,9 @@ namespace {
 constexpr std::int64_t kMs = 1000000;
 constexpr std::int64_t kSecond = 1000 * kMs;
 constexpr std::int64_t kDrainInterval = 20 * kMs;
-constexpr std::int64_t kSoonInterval = 1 * kMs;       // between drains for failed and slow spans
-constexpr std::int64_t kCalibrationTime = 5 * kMs;    // before the first times are converted
-constexpr std::uint64_t kTailStep = 16 << 10;         // ring bytes between two releases of what was read
+constexpr std::int64_t kSoonInterval = 1 * kMs;     // between drains for failed and slow spans
+constexpr std::int64_t kCalibrationTime = 5 * kMs;  // before the first times are converted
+constexpr std::uint64_t kTailStep = 16 << 10;       // ring bytes between two releases of what was read
 
 std::string ResourceId(const ProcessId& id) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -26,7 +26,7 @@ std::string ResourceId(const ProcessId& id) {
   return text;
 }
 
-ProcessId NewProcessId() noexcept {  // a random UUID (version 4)
+ProcessId NewUuid() noexcept {  // random (version 4)
   ProcessId id;
   FillRandom(id.data(), id.size());
   id[6] = static_cast<std::uint8_t>((id[6] & 0x0f) | 0x40);
@@ -34,12 +34,13 @@ ProcessId NewProcessId() noexcept {  // a random UUID (version 4)
   return id;
 }
 
-std::vector<std::pair<std::string, std::string>> WithInstance(std::vector<std::pair<std::string, std::string>> resource,
-                                                              const ProcessId& id) {
+// Not the process id: that is shown nowhere, because who knows it can say HELLO in its name.
+std::vector<std::pair<std::string, std::string>> WithInstance(
+    std::vector<std::pair<std::string, std::string>> resource) {
   for (const auto& attribute : resource) {
     if (attribute.first == "service.instance.id") return resource;
   }
-  resource.emplace_back("service.instance.id", ResourceId(id));
+  resource.emplace_back("service.instance.id", ResourceId(NewUuid()));
   return resource;
 }
 
@@ -47,14 +48,15 @@ std::vector<std::pair<std::string, std::string>> WithInstance(std::vector<std::p
 
 void SenderStatus::AddProblem(const std::string& problem) {
   MutexLock lock(&mutex);
-  if (problems.size() + problem.size() < 4096 && problems.find(problem + "\n") == std::string::npos) problems += problem + "\n";
+  if (problems.size() + problem.size() < 4096 && problems.find(problem + "\n") == std::string::npos)
+    problems += problem + "\n";
 }
 
 Sender::Sender(const Config& config, SenderStatus* status)
     : config_(config),
       status_(status),
-      process_id_(NewProcessId()),
-      encoder_(WithInstance(config.resource, process_id_)),
+      process_id_(NewUuid()),
+      encoder_(WithInstance(config.resource)),
       slow_threshold_ns_(config.slow_threshold_ns) {
   if (!transport_.ok()) status_->AddProblem("ZeroMQ could not be started: spans are kept and then dropped");
   Publish();
@@ -194,9 +196,9 @@ void Sender::Publish() noexcept {
   status_->memory_drops.store(memory_drops_, std::memory_order_relaxed);
   status_->connected.store(state_ == State::kUp, std::memory_order_relaxed);
   status_->cpu_ns.store(static_cast<std::uint64_t>(ThreadCpuNs()), std::memory_order_relaxed);
-  status_->own_bytes.store(BlockBytes() + outbox_.held_bytes() + encoder_.OwnBytes() + envelope_bytes_.capacity() +
-                               sizeof(Sender),
-                           std::memory_order_relaxed);
+  status_->own_bytes.store(
+      BlockBytes() + outbox_.held_bytes() + encoder_.OwnBytes() + envelope_bytes_.capacity() + sizeof(Sender),
+      std::memory_order_relaxed);
 }
 
 bool Sender::Finished(std::int64_t now) const noexcept {
@@ -210,7 +212,8 @@ bool Sender::Finished(std::int64_t now) const noexcept {
 void Sender::Goodbye(std::int64_t now) noexcept {
   // What ended after the last look at the rings, or just now.
   const BlockCounts sums = SumCounts();
-  const std::uint64_t known = outbox_.total_batched() + sums.sampled_out + sums.ring_full + sums.no_ring + sums.no_slot + memory_drops_;
+  const std::uint64_t known =
+      outbox_.total_batched() + sums.sampled_out + sums.ring_full + sums.no_ring + sums.no_slot + memory_drops_;
   const std::uint64_t left = sums.ended > known ? sums.ended - known : 0;
   status_->shutdown_drops.store(left, std::memory_order_relaxed);
   if (state_ != State::kUp) return;

@@ -1,6 +1,8 @@
 // The SDK's side of the wire protocol against a fake sidecar: hello, window, resend, reconnect, closed, refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstdio>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,7 +70,13 @@ TEST(WireTest, HelloBatchesHeartbeatGoodbye) {
   EXPECT_EQ(hello.resource.at("telemetry.sdk.name"), "spanwatch");
   EXPECT_EQ(hello.resource.at("deployment.environment.name"), "test");
   EXPECT_EQ(hello.resource.at("process.pid"), std::to_string(getpid()));
-  EXPECT_THAT(hello.resource.at("service.instance.id"), SizeIs(36));
+  const std::string instance = hello.resource.at("service.instance.id");
+  EXPECT_THAT(instance, SizeIs(36));
+  char prefix[9];
+  std::snprintf(prefix, sizeof prefix, "%02x%02x%02x%02x", static_cast<unsigned char>(hello.process_id[0]),
+                static_cast<unsigned char>(hello.process_id[1]), static_cast<unsigned char>(hello.process_id[2]),
+                static_cast<unsigned char>(hello.process_id[3]));
+  EXPECT_NE(instance.substr(0, 8), prefix) << "the process id is not for others to see";
   std::uint64_t sequence = 0, batched = 0;
   for (const WireMessage& batch : OfKind(messages, kSpans)) {
     EXPECT_EQ(batch.sequence, ++sequence);
