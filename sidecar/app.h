@@ -1,8 +1,8 @@
 // The sidecar as a whole: owns every part, wires them, starts and stops them in order. It can be started in a test, on
 // port 0.
 //
-// Order of start: configuration, engine, notifier, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads: Start and Stop by one
-// thread, once each; Reload, StatusJson and port by any.
+// Order of start: configuration, engine, notifier, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads: Start and
+// Stop by one thread, once each; Reload, StatusJson and port by any.
 #ifndef SPANWATCH_SIDECAR_APP_H_
 #define SPANWATCH_SIDECAR_APP_H_
 

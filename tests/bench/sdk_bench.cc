@@ -84,7 +84,8 @@ void Unpin() {
     }
     std::uint64_t kind = 0, sequence = 0;
     std::string id;
-    spanwatch::internal::ProtobufReader reader({static_cast<const char*>(zmq_msg_data(&frames[1])), zmq_msg_size(&frames[1])});
+    spanwatch::internal::ProtobufReader reader(
+        {static_cast<const char*>(zmq_msg_data(&frames[1])), zmq_msg_size(&frames[1])});
     while (reader.Next()) {
       if (reader.Is(2, spanwatch::internal::kVarint)) kind = reader.number();
       if (reader.Is(3, spanwatch::internal::kBytes)) id = reader.bytes();
@@ -193,7 +194,9 @@ bool WaitUntil(double seconds, bool (*done)()) {
   return is_done;
 }
 
-bool FloorRead() { return g_floor.tail.load(std::memory_order_acquire) == g_floor.head.load(std::memory_order_relaxed); }
+bool FloorRead() {
+  return g_floor.tail.load(std::memory_order_acquire) == g_floor.head.load(std::memory_order_relaxed);
+}
 bool Connected() { return spanwatch::GetStats().connected; }
 bool Delivered() {
   const spanwatch::Stats stats = spanwatch::GetStats();
@@ -357,7 +360,8 @@ int main() {
   const double free_ns = Burst(kFreeSpans, PlainSpan);
   WaitUntil(10, Delivered);
   const spanwatch::Stats after = spanwatch::GetStats();
-  const double free_drops = static_cast<double>(after.dropped() + after.evicted - before.dropped() - before.evicted) / kFreeSpans;
+  const double free_drops =
+      static_cast<double>(after.dropped() + after.evicted - before.dropped() - before.evicted) / kFreeSpans;
   const std::uint64_t undelivered = spanwatch::Shutdown(2000);
   g_floor.stop = true;
   reader.join();

@@ -56,11 +56,16 @@ bool ParseRate(const std::string& text, double* out) {
 
 bool ParseLevel(const std::string& text, LogLevel* out) {
   const std::string lower = Lower(text);
-  if (lower == "debug" || lower == "trace") *out = LogLevel::kDebug;
-  else if (lower == "info") *out = LogLevel::kInfo;
-  else if (lower == "warn" || lower == "warning") *out = LogLevel::kWarn;
-  else if (lower == "error") *out = LogLevel::kError;
-  else return false;
+  if (lower == "debug" || lower == "trace")
+    *out = LogLevel::kDebug;
+  else if (lower == "info")
+    *out = LogLevel::kInfo;
+  else if (lower == "warn" || lower == "warning")
+    *out = LogLevel::kWarn;
+  else if (lower == "error")
+    *out = LogLevel::kError;
+  else
+    return false;
   return true;
 }
 
@@ -116,7 +121,8 @@ void ReadResourceAttributes(Config* config, const std::string& text) {
     if (member.empty()) continue;
     const std::size_t equals = member.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return Report(config, "OTEL_RESOURCE_ATTRIBUTES: " + Shown(std::string(member)) + " is not key=value; all are ignored");
+      return Report(config,
+                    "OTEL_RESOURCE_ATTRIBUTES: " + Shown(std::string(member)) + " is not key=value; all are ignored");
     }
     read.emplace_back(Trimmed(member.substr(0, equals)), PercentDecoded(Trimmed(member.substr(equals + 1))));
   }
@@ -131,7 +137,8 @@ std::string Executable() {
   return text.substr(text.rfind('/') + 1);
 }
 
-void MakeResource(Config* config, const Options& options, const std::string& environment_name, const std::string& attributes) {
+void MakeResource(Config* config, const Options& options, const std::string& environment_name,
+                  const std::string& attributes) {
   const std::string executable = Executable();
   utsname host;
   SetAttribute(config, "service.name", executable.empty() ? "unknown_service" : "unknown_service:" + executable);
@@ -171,7 +178,8 @@ bool IsEndpoint(const std::string& text) {
 std::string FindEndpoint() {
   const char* const runtime_dir = std::getenv("XDG_RUNTIME_DIR");
   const std::string candidates[] = {
-      runtime_dir != nullptr && *runtime_dir != '\0' ? std::string(runtime_dir) + "/spanwatch/spanwatch.sock" : std::string(),
+      runtime_dir != nullptr && *runtime_dir != '\0' ? std::string(runtime_dir) + "/spanwatch/spanwatch.sock"
+                                                     : std::string(),
       "/run/spanwatch/spanwatch.sock", "/tmp/spanwatch-" + std::to_string(getuid()) + "/spanwatch.sock"};
   for (const std::string& path : candidates) {
     if (!path.empty() && IsEndpoint("ipc://" + path) && IsSocket(path)) return "ipc://" + path;
@@ -194,7 +202,8 @@ Config MakeConfig(const Options& options, char* (*get)(const char*)) {
     if (!ParseBool(text, &on)) bad("TRACING_ENABLED", text, "true or false");
     if (!on) config.enabled = false;
   }
-  if (const std::string text = variable("TRACING_SAMPLE_RATE"); !text.empty() && !ParseRate(text, &config.sample_rate)) {
+  if (const std::string text = variable("TRACING_SAMPLE_RATE");
+      !text.empty() && !ParseRate(text, &config.sample_rate)) {
     bad("TRACING_SAMPLE_RATE", text, "0..1 or 0%..100%");
   }
   if (options.sample_rate >= 0 && options.sample_rate <= 1) {
@@ -207,12 +216,17 @@ Config MakeConfig(const Options& options, char* (*get)(const char*)) {
   }
   if (options.log_level != LogLevel::kDebug) config.log_level = options.log_level;
   if (const std::string text = variable("TRACING_ENDPOINT"); !text.empty()) {
-    if (IsEndpoint(text)) config.endpoint = text;
-    else bad("TRACING_ENDPOINT", text, "ipc:///path (at most 107 bytes) or tcp://host:port");
+    if (IsEndpoint(text))
+      config.endpoint = text;
+    else
+      bad("TRACING_ENDPOINT", text, "ipc:///path (at most 107 bytes) or tcp://host:port");
   }
   if (!options.endpoint.empty()) {
-    if (IsEndpoint(options.endpoint)) config.endpoint = options.endpoint;
-    else Report(&config, "Options::endpoint " + Shown(options.endpoint) + " is not ipc:///path or tcp://host:port; not used");
+    if (IsEndpoint(options.endpoint))
+      config.endpoint = options.endpoint;
+    else
+      Report(&config,
+             "Options::endpoint " + Shown(options.endpoint) + " is not ipc:///path or tcp://host:port; not used");
   }
   config.slow_threshold_ns = std::uint64_t{options.slow_threshold_ms} * 1000000;
   MakeResource(&config, options, variable("OTEL_SERVICE_NAME"), variable("OTEL_RESOURCE_ATTRIBUTES"));

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1000000;
 constexpr std::int64_t kSecond = 1000 * kMs;
-constexpr std::int64_t kSilence = 3 * kSecond;      // without an answer: a new connection
+constexpr std::int64_t kSilence = 3 * kSecond;  // without an answer: a new connection
 constexpr std::int64_t kFirstBackoff = 100 * kMs;
 constexpr std::int64_t kLastBackoff = 2 * kSecond;
 constexpr std::int64_t kResendInterval = 1 * kSecond;

@@ -72,7 +72,10 @@ using internal::Node;
 using internal::TraceState;
 
 Context::Context(const Context& other) noexcept
-    : trace_id_(other.trace_id_), span_id_(other.span_id_), sampling_(other.sampling_), state_(internal::Ref(other.state_)) {}
+    : trace_id_(other.trace_id_),
+      span_id_(other.span_id_),
+      sampling_(other.sampling_),
+      state_(internal::Ref(other.state_)) {}
 
 Context::Context(Context&& other) noexcept
     : trace_id_(other.trace_id_), span_id_(other.span_id_), sampling_(other.sampling_), state_(other.state_) {

@@ -121,7 +121,8 @@ bool DecodeAnswer(std::string_view bytes, Answer* answer) noexcept {
   }
   answer->kind = static_cast<AnswerKind>(kind);
   // A refusal may not know the id: the message it refuses was malformed.
-  return reader.ok() && version == kWireVersion && kind >= 1 && kind <= 5 && (has_id || answer->kind == AnswerKind::kRefused);
+  return reader.ok() && version == kWireVersion && kind >= 1 && kind <= 5 &&
+         (has_id || answer->kind == AnswerKind::kRefused);
 }
 
 }  // namespace spanwatch::internal

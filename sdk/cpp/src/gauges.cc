@@ -35,7 +35,8 @@ bool SameLabels(const Gauge& gauge, std::initializer_list<GaugeLabel> labels) {
 bool Fits(std::string_view name, std::initializer_list<GaugeLabel> labels) {
   if (name.empty() || name.size() > kMaxTextBytesOfGauge || labels.size() > kMaxLabels) return false;
   for (const GaugeLabel& label : labels) {
-    if (label.name.empty() || label.name.size() > kMaxTextBytesOfGauge || label.value.size() > kMaxTextBytesOfGauge) return false;
+    if (label.name.empty() || label.name.size() > kMaxTextBytesOfGauge || label.value.size() > kMaxTextBytesOfGauge)
+      return false;
   }
   return true;
 }

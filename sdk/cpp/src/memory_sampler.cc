@@ -35,7 +35,8 @@ void MemorySampler::Add(std::uint64_t now, std::int64_t rss_bytes, std::uint64_t
   second_ = {};
 }
 
-bool MemorySampler::Search(std::uint64_t start, std::uint64_t end, std::int64_t* delta, std::int64_t* peak) const noexcept {
+bool MemorySampler::Search(std::uint64_t start, std::uint64_t end, std::int64_t* delta,
+                           std::int64_t* peak) const noexcept {
   const std::uint32_t first = fine_.Before(start);
   const std::uint32_t last = fine_.Before(end + 1);
   if (first == last) return false;
@@ -48,8 +49,10 @@ bool MemorySampler::Search(std::uint64_t start, std::uint64_t end, std::int64_t*
   if (first == 0 && coarse_.size > 0) {  // it started before what is kept in detail
     const std::uint32_t from = coarse_.Before(start);
     const std::uint32_t to = coarse_.Before(fine_.At(0).time);
-    if (from > 0) before = coarse_.At(from - 1).rss;
-    else if (to > 0) before = coarse_.At(0).rss;
+    if (from > 0)
+      before = coarse_.At(from - 1).rss;
+    else if (to > 0)
+      before = coarse_.At(0).rss;
     for (std::uint32_t i = from; i < to; ++i) {
       if (coarse_.At(i).peak > highest) highest = coarse_.At(i).peak;
     }

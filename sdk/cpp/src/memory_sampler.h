@@ -44,8 +44,10 @@ class MemorySampler {
     const Entry& At(std::uint32_t i) const noexcept { return entries[(first + i) % N]; }
     const Entry& Last() const noexcept { return At(size - 1); }
     void Push(const Entry& entry) noexcept {
-      if (size == N) first = (first + 1) % N;
-      else ++size;
+      if (size == N)
+        first = (first + 1) % N;
+      else
+        ++size;
       entries[(first + size - 1) % N] = entry;
     }
     // How many entries are before `time`.
@@ -54,8 +56,10 @@ class MemorySampler {
       std::uint32_t high = size;
       while (low < high) {
         const std::uint32_t middle = (low + high) / 2;
-        if (At(middle).time < time) low = middle + 1;
-        else high = middle;
+        if (At(middle).time < time)
+          low = middle + 1;
+        else
+          high = middle;
       }
       return low;
     }

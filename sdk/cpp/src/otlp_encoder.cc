@@ -10,8 +10,19 @@ namespace {
 
 // Field numbers of opentelemetry/proto/trace/v1/trace.proto and its imports.
 enum SpanField : std::uint32_t {
-  kTraceId = 1, kSpanId = 2, kTraceStateField = 3, kParentSpanId = 4, kName = 5, kKind = 6, kStartTime = 7, kEndTime = 8,
-  kAttributes = 9, kDroppedAttributes = 10, kEvents = 11, kDroppedEvents = 12, kStatus = 15,
+  kTraceId = 1,
+  kSpanId = 2,
+  kTraceStateField = 3,
+  kParentSpanId = 4,
+  kName = 5,
+  kKind = 6,
+  kStartTime = 7,
+  kEndTime = 8,
+  kAttributes = 9,
+  kDroppedAttributes = 10,
+  kEvents = 11,
+  kDroppedEvents = 12,
+  kStatus = 15,
 };
 enum EventField : std::uint32_t { kEventTime = 1, kEventName = 2, kEventAttributes = 3, kEventDropped = 4 };
 constexpr std::uint32_t kHasIsRemote = 0x100;
@@ -37,7 +48,8 @@ std::uint8_t* PutKeyInt(std::uint8_t* out, std::uint32_t field, std::string_view
 
 std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryView& entry) noexcept {
   if (entry.head.type() == EntryType::kText) return PutKeyText(out, field, entry.key, entry.text);
-  if (entry.head.type() == EntryType::kInt) return PutKeyInt(out, field, entry.key, static_cast<std::int64_t>(entry.bits));
+  if (entry.head.type() == EntryType::kInt)
+    return PutKeyInt(out, field, entry.key, static_cast<std::int64_t>(entry.bits));
   const bool is_bool = entry.head.type() == EntryType::kBool;
   const std::size_t any = is_bool ? 2 : 9;
   out = PutHead(out, field, 1 + VarintSize(entry.key.size()) + entry.key.size() + 2 + any);
@@ -48,7 +60,8 @@ std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryVi
 
 constexpr std::string_view kSeverity[] = {"debug", "info", "warn", "error"};
 
-std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uint64_t* fields, const ClockConverter& clock) noexcept {
+std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uint64_t* fields,
+                       const ClockConverter& clock) noexcept {
   std::uint8_t* const body = PutTag(out, kEvents, kBytes) + 2;
   out = PutFixed64(body, kEventTime, static_cast<std::uint64_t>(clock.ToWallNs(event.bits)));
   if (event.head.type() == EntryType::kException) {
@@ -127,13 +140,15 @@ std::uint8_t* PutSpanHead(std::uint8_t* out, const SpanHead& span) noexcept {
   // Field 16, fixed32.
   *out++ = 0x85;
   *out++ = 0x01;
-  const std::uint32_t flags = ((span.sampling & kSampled) != 0 ? 1u : 0u) | ((span.sampling & kRandomTraceId) != 0 ? 2u : 0u) |
-                              kHasIsRemote | ((span.sampling & kRemoteParent) != 0 ? kIsRemote : 0u);
+  const std::uint32_t flags = ((span.sampling & kSampled) != 0 ? 1u : 0u) |
+                              ((span.sampling & kRandomTraceId) != 0 ? 2u : 0u) | kHasIsRemote |
+                              ((span.sampling & kRemoteParent) != 0 ? kIsRemote : 0u);
   return PutRaw(out, &flags, 4);
 }
 
 // Tags, events, and the message of what failed.
-std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const ClockConverter& clock, std::string_view* failure) noexcept {
+std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const ClockConverter& clock,
+                         std::string_view* failure) noexcept {
   TagPlace tags[2 * kMaxTags];
   std::uint32_t tag_count = 0;
   const std::uint64_t* at = record.Entries();
@@ -184,9 +199,11 @@ OtlpEncoder::OtlpEncoder(const std::vector<std::pair<std::string, std::string>>&
   scope_.assign(reinterpret_cast<const char*>(scope), static_cast<std::size_t>(end - scope));
 }
 
-OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConverter& clock, const MemorySampler& memory) noexcept {
+OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConverter& clock,
+                                     const MemorySampler& memory) noexcept {
   const std::size_t bound = kSpanOverhead + record.TextBytes() + record.Words() / 2 * kEntryOverhead;
-  if (count_ > 0 && spans_.size() + kSpanOverhead + record.TextBytes() + record.Words() * 8 > kBatchBytes) return Result::kFull;
+  if (count_ > 0 && spans_.size() + kSpanOverhead + record.TextBytes() + record.Words() * 8 > kBatchBytes)
+    return Result::kFull;
   std::uint8_t* const out = spans_.Room(bound);
   if (out == nullptr) return Result::kFailed;
   SpanHead head;

@@ -82,7 +82,8 @@ void Outbox::Renumber(const Counters& base) noexcept {
     batched_ += batch.span_count;
     const auto less = [](std::uint64_t value, std::uint64_t floor) { return value > floor ? value - floor : 0; };
     batch.counters.sampled_out = less(batch.counters.sampled_out, base.sampled_out);
-    for (std::uint32_t i = 0; i < kDropReasons; ++i) batch.counters.drops[i] = less(batch.counters.drops[i], base.drops[i]);
+    for (std::uint32_t i = 0; i < kDropReasons; ++i)
+      batch.counters.drops[i] = less(batch.counters.drops[i], base.drops[i]);
   }
 }
 

@@ -16,16 +16,16 @@
 
 namespace spanwatch::internal {
 
-inline constexpr std::uint32_t kMaxNameBytes = 256;    // of names and keys
+inline constexpr std::uint32_t kMaxNameBytes = 256;  // of names and keys
 inline constexpr std::uint32_t kMaxTextBytes = 4096;
 inline constexpr std::uint32_t kMaxSpanText = 48 << 10;  // all texts of one span
 inline constexpr std::uint32_t kMaxTags = 64;
 inline constexpr std::uint32_t kMaxLogs = 32;
-inline constexpr std::uint32_t kMaxFields = 16;        // of one log
+inline constexpr std::uint32_t kMaxFields = 16;  // of one log
 
 enum HeaderWord : std::uint32_t {
-  kSizeWord,      // bits 0..13 words, 14.. flags, 18..26 name bytes, 27..29 kind, 32..63 offset of a constant name
-  kEndWord,       // ticks
+  kSizeWord,  // bits 0..13 words, 14.. flags, 18..26 name bytes, 27..29 kind, 32..63 offset of a constant name
+  kEndWord,   // ticks
   kStartWord,
   kTraceHiWord,
   kTraceLoWord,
@@ -34,8 +34,8 @@ enum HeaderWord : std::uint32_t {
   kHeaderWords,
   // Only with kRecordExtra: what few spans have.
   kSamplingWord = kHeaderWords,
-  kStateWord,     // TraceState*, one reference, or 0
-  kCountsWord,    // text bytes | dropped tags << 32 | dropped logs << 48
+  kStateWord,   // TraceState*, one reference, or 0
+  kCountsWord,  // text bytes | dropped tags << 32 | dropped logs << 48
   kExtraEnd,
 };
 inline constexpr std::uint32_t kExtraWords = kExtraEnd - kHeaderWords;
@@ -43,12 +43,13 @@ inline constexpr std::uint64_t kRecordFailed = 1 << 14;
 inline constexpr std::uint64_t kRecordPadding = 1 << 15;  // skip to the ring's start
 inline constexpr std::uint64_t kRecordExtra = 1 << 16;
 inline constexpr std::uint64_t kRecordConstantName = 1 << 17;
-// Without the extra words: sampled, a random trace id, no tracestate, nothing dropped, texts of at most this many bytes.
+// Without the extra words: sampled, a random trace id, no tracestate, nothing dropped, texts of at most this many
+// bytes.
 inline constexpr std::uint32_t kMaxPlainText = 1024;
 
 enum class EntryType : std::uint8_t {
-  kGone,       // replaced by a later one
-  kText,       // these four in the order of Value::Type
+  kGone,  // replaced by a later one
+  kText,  // these four in the order of Value::Type
   kInt,
   kDouble,
   kBool,
@@ -76,12 +77,14 @@ class EntryHead {
     return EntryHead(static_cast<std::uint64_t>(type) | key_bytes << 18);
   }
   static constexpr EntryHead OfText(std::size_t key_bytes, std::size_t text_bytes, bool constant) noexcept {
-    return EntryHead(static_cast<std::uint64_t>(EntryType::kText) | std::uint64_t{constant} << 4 | text_bytes << 5 | key_bytes << 18);
+    return EntryHead(static_cast<std::uint64_t>(EntryType::kText) | std::uint64_t{constant} << 4 | text_bytes << 5 |
+                     key_bytes << 18);
   }
   static constexpr EntryHead OfEvent(EntryType type, std::size_t text_bytes, bool constant, std::uint32_t level,
                                      std::uint32_t fields, std::size_t dropped) noexcept {
     return EntryHead(static_cast<std::uint64_t>(type) | std::uint64_t{constant} << 4 | text_bytes << 5 |
-                     std::uint64_t{fields} << 18 | std::uint64_t{level} << 23 | (dropped > 0xffff ? 0xffff : dropped) << 32);
+                     std::uint64_t{fields} << 18 | std::uint64_t{level} << 23 |
+                     (dropped > 0xffff ? 0xffff : dropped) << 32);
   }
   // REQUIRES: IsConstant(key).
   EntryHead WithConstantKey(const char* key) const noexcept {
@@ -153,7 +156,8 @@ inline const std::uint64_t* ReadEntry(const std::uint64_t* words, EntryView* ent
   entry->head = head;
   const std::uint64_t* at = words + 1;
   if (head.type() < EntryType::kFailure) {
-    entry->key = head.key_constant() ? std::string_view(head.constant_key(), head.key_bytes()) : TextAt(at, head.key_bytes(), false);
+    entry->key = head.key_constant() ? std::string_view(head.constant_key(), head.key_bytes())
+                                     : TextAt(at, head.key_bytes(), false);
     at += head.KeyWords();
   } else if (head.is_event()) {
     entry->bits = *at++;

@@ -231,8 +231,10 @@ double RateInForce() noexcept {
 Stats StatsLocked() REQUIRES(g_state) {
   Stats stats;
   if (g_run == nullptr || g_forked) {
-    if (g_last != nullptr && !g_forked) stats = *g_last;
-    else if (g_problems != nullptr) stats.problems = *g_problems;
+    if (g_last != nullptr && !g_forked)
+      stats = *g_last;
+    else if (g_problems != nullptr)
+      stats.problems = *g_problems;
     return stats;
   }
   FillFrom(g_run->status, &stats);

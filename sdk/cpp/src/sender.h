@@ -94,8 +94,8 @@ class Sender {
   ByteBuffer envelope_bytes_;
   std::string answer_bytes_;
 
-  Counters base_;        // what earlier process ids have reported
-  Counters reported_;    // in the last envelope of this one
+  Counters base_;      // what earlier process ids have reported
+  Counters reported_;  // in the last envelope of this one
   State state_ = State::kDown;
   std::int64_t retry_at_ = 0;
   std::int64_t backoff_ns_ = 0;
@@ -112,10 +112,10 @@ class Sender {
   std::uint64_t memory_drops_ = 0;
   std::uint64_t slow_threshold_ns_ = 0;
   bool stopping_ = false;
-  bool gave_up_ = false;         // no sidecar to be found since stopping
+  bool gave_up_ = false;  // no sidecar to be found since stopping
   bool was_up_ = false;
   int closed_in_a_row_ = 0;
-  std::uint64_t progress_ = 0;   // acknowledged sequence at the last heartbeat
+  std::uint64_t progress_ = 0;  // acknowledged sequence at the last heartbeat
   int stalled_seconds_ = 0;
 };
 

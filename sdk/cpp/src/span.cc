@@ -46,7 +46,7 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
                        std::uint32_t epoch) noexcept {
   ThreadBlock* const block = thread->block;
   block->free_slots = static_cast<Slot*>(slot->below);
-  std::uint64_t (&random)[4] = block->random;
+  std::uint64_t(&random)[4] = block->random;
   if (parent != nullptr && parent->span_id.load(kRelaxed) != 0) {
     slot->trace_hi.store(parent->trace_hi.load(kRelaxed), kRelaxed);
     slot->trace_lo.store(parent->trace_lo.load(kRelaxed), kRelaxed);
@@ -76,8 +76,9 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
     slot->name.store(0, kRelaxed);
     slot->fill = Fill::Of(Slot::kInlineWords).Plus(StoreText(slot->inline_body, name.data(), name_bytes), name_bytes);
   }
-  slot->meta.store(name_bytes | static_cast<std::uint64_t>(kind) << kMetaKindShift | std::uint64_t{epoch} << kMetaEpochShift,
-                   kRelaxed);
+  slot->meta.store(
+      name_bytes | static_cast<std::uint64_t>(kind) << kMetaKindShift | std::uint64_t{epoch} << kMetaEpochShift,
+      kRelaxed);
   thread->current = slot;
   slot->start.store(Ticks(), kRelaxed);
   const std::uint64_t generation = slot->generation.load(kRelaxed) + 1;
@@ -101,7 +102,8 @@ __attribute__((noinline)) Slot* SlowSlot(ThreadState* thread, SpanHandle* lost) 
 inline SpanHandle Start(Text name, SpanKind kind, const Node* parent, bool use_current) noexcept {
   ThreadState* const thread = &t_state;
   Slot* slot = nullptr;
-  if (__builtin_expect(thread->block != nullptr && Mode(__ATOMIC_RELAXED) == kModeOn, 1)) slot = thread->block->free_slots;
+  if (__builtin_expect(thread->block != nullptr && Mode(__ATOMIC_RELAXED) == kModeOn, 1))
+    slot = thread->block->free_slots;
   if (__builtin_expect(slot == nullptr, 0)) {
     SpanHandle lost{nullptr, 0};
     slot = SlowSlot(thread, &lost);
@@ -113,7 +115,8 @@ inline SpanHandle Start(Text name, SpanKind kind, const Node* parent, bool use_c
 }
 
 // Room for `words` in the ring, or null. The words up to the returned place, if any, became padding.
-inline std::uint64_t* Reserve(ThreadBlock* block, std::uint64_t head, std::uint64_t words, std::uint64_t* new_head) noexcept {
+inline std::uint64_t* Reserve(ThreadBlock* block, std::uint64_t head, std::uint64_t words,
+                              std::uint64_t* new_head) noexcept {
   const std::uint64_t bytes = words * 8;
   const std::uint64_t offset = head & (block->capacity - 1);
   const std::uint64_t to_end = block->capacity - offset;
@@ -184,7 +187,8 @@ inline bool Publish(ThreadBlock* block, const Slot* slot, std::uint64_t end) noe
   out[kTraceLoWord] = slot->trace_lo.load(kRelaxed);
   out[kSpanWord] = slot->span_id.load(kRelaxed);
   out[kParentWord] = slot->parent_id.load(kRelaxed);
-  std::uint64_t* const body = __builtin_expect(plain, 1) ? out + kHeaderWords : PutExtra(out, *slot, dropped_tags, dropped_logs);
+  std::uint64_t* const body =
+      __builtin_expect(plain, 1) ? out + kHeaderWords : PutExtra(out, *slot, dropped_tags, dropped_logs);
   CopyWords(body, slot->body, body_words);
   block->head.store(new_head, std::memory_order_release);
   return true;
@@ -263,9 +267,7 @@ SpanHandle StartSpanUnder(Text name, SpanKind kind, const Context& parent) noexc
   return Start(name, kind, &node, false);
 }
 
-void EndSpan(SpanHandle handle) noexcept {
-  End(&t_state, handle);
-}
+void EndSpan(SpanHandle handle) noexcept { End(&t_state, handle); }
 
 void EndSpanInDestructor(SpanHandle handle) noexcept {
   ThreadState* const thread = &t_state;

@@ -149,8 +149,11 @@ void SetSlowly(SpanHandle handle, Text key, const Value& value) noexcept {
   CountDropped(&slot->dropped_tags);
 }
 // With the arguments of the fast paths, so that those jump here and save no registers.
-__attribute__((noinline)) void SetTextSlowly(SpanHandle handle, Text key, Text text) noexcept { SetSlowly(handle, key, text); }
-__attribute__((noinline)) void SetNumberSlowly(SpanHandle handle, Text key, std::uint64_t bits, Value::Type type) noexcept {
+__attribute__((noinline)) void SetTextSlowly(SpanHandle handle, Text key, Text text) noexcept {
+  SetSlowly(handle, key, text);
+}
+__attribute__((noinline)) void SetNumberSlowly(SpanHandle handle, Text key, std::uint64_t bits,
+                                               Value::Type type) noexcept {
   SetSlowly(handle, key, Value::OfBits(bits, type));
 }
 
@@ -160,7 +163,8 @@ __attribute__((noinline)) void FinishCopied(Slot* slot, std::uint64_t* at, std::
 }
 
 // An event: its head, its text (of a log), its fields; all or nothing.
-bool PutEvent(Slot* slot, EntryType type, LogLevel level, Text event_text, const Tag* fields, std::size_t count) noexcept {
+bool PutEvent(Slot* slot, EntryType type, LogLevel level, Text event_text, const Tag* fields,
+              std::size_t count) noexcept {
   const std::uint32_t words_before = slot->BodyWords();
   const std::uint32_t text_before = slot->fill.text_bytes();
   const Prepared text = Prepare(event_text, kMaxTextBytes);
@@ -175,7 +179,9 @@ bool PutEvent(Slot* slot, EntryType type, LogLevel level, Text event_text, const
     return false;
   }
   std::uint64_t* const at = slot->body + words_before;
-  StoreWord(at, EntryHead::OfEvent(type, text.bytes, text.constant, static_cast<std::uint32_t>(level), put, count - put).bits());
+  StoreWord(
+      at,
+      EntryHead::OfEvent(type, text.bytes, text.constant, static_cast<std::uint32_t>(level), put, count - put).bits());
   StoreWord(at + 1, Ticks());
   if (has_text) Put(at + 2, text);
   return true;
@@ -216,8 +222,10 @@ void SetSpanNumber(SpanHandle handle, Text key, std::uint64_t bits, Value::Type 
 void SetSpanTags(SpanHandle handle, const Tag* tags, std::size_t count) noexcept {
   for (std::size_t i = 0; i < count; ++i) {
     const Value& value = tags[i].value;
-    if (value.type() == Value::Type::kText) SetSpanText(handle, tags[i].key, value.text());
-    else SetSpanNumber(handle, tags[i].key, value.bits(), value.type());
+    if (value.type() == Value::Type::kText)
+      SetSpanText(handle, tags[i].key, value.text());
+    else
+      SetSpanNumber(handle, tags[i].key, value.bits(), value.type());
   }
 }
 
@@ -252,7 +260,8 @@ void FailByUnwinding(SpanHandle handle) noexcept {
 
 void AddException(SpanHandle handle, Text type, Text message, Text causes) noexcept {
   if (!IsOpen(handle)) return;
-  const Tag fields[] = {{"exception.type", type}, {"exception.message", message}, {"spanwatch.exception.causes", causes}};
+  const Tag fields[] = {
+      {"exception.type", type}, {"exception.message", message}, {"spanwatch.exception.causes", causes}};
   if (!PutEvent(handle.slot, EntryType::kException, LogLevel::kError, Text(), fields, causes.size() > 0 ? 3 : 2)) {
     CountDropped(&handle.slot->dropped_logs);
   }

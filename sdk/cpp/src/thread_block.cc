@@ -160,7 +160,8 @@ ThreadBlock* AcquireBlock() noexcept {
   thread->block = block;
   // The Itanium C++ ABI fixes __cxa_eh_globals: a pointer, then the count of uncaught exceptions. Reading it by the
   // pointer saves two calls a span.
-  thread->uncaught = reinterpret_cast<const unsigned*>(reinterpret_cast<const char*>(abi::__cxa_get_globals()) + sizeof(void*));
+  thread->uncaught =
+      reinterpret_cast<const unsigned*>(reinterpret_cast<const char*>(abi::__cxa_get_globals()) + sizeof(void*));
   FillRandom(block->random, sizeof(block->random));
   block->random[0] |= 1;
   TakeBackDead(thread, block);

@@ -27,8 +27,8 @@ struct Node {
   bool linked = false;            // is on its thread's stack
 };
 
-// How full a span's body is: words used, bytes of text, tags, logs, in one word, so that a tag costs one load, one store
-// and one test of all limits. Each field starts so high that going over its limit sets its top bit.
+// How full a span's body is: words used, bytes of text, tags, logs, in one word, so that a tag costs one load, one
+// store and one test of all limits. Each field starts so high that going over its limit sets its top bit.
 class Fill {
  public:
   // For a body of `capacity` words (at most 0x7fff).
@@ -36,8 +36,10 @@ class Fill {
     return Fill(std::uint64_t{kMaxWords - capacity} | kTextStart << kTextShift | kTagStart << kTagShift |
                 kLogStart << kLogShift);
   }
-  constexpr Fill Plus(std::size_t words, std::size_t text_bytes, std::uint32_t tags = 0, std::uint32_t logs = 0) const noexcept {
-    return Fill(bits_ + (words | text_bytes << kTextShift | std::uint64_t{tags} << kTagShift | std::uint64_t{logs} << kLogShift));
+  constexpr Fill Plus(std::size_t words, std::size_t text_bytes, std::uint32_t tags = 0,
+                      std::uint32_t logs = 0) const noexcept {
+    return Fill(bits_ + (words | text_bytes << kTextShift | std::uint64_t{tags} << kTagShift |
+                         std::uint64_t{logs} << kLogShift));
   }
   constexpr bool Over() const noexcept { return (bits_ & kTops) != 0; }
   constexpr bool WordsOver() const noexcept { return (bits_ & 0x8000) != 0; }
@@ -58,7 +60,8 @@ class Fill {
   static constexpr std::uint64_t kTextStart = 0x7fffff - kMaxSpanText;
   static constexpr std::uint64_t kTagStart = 0x7f - kMaxTags;
   static constexpr std::uint64_t kLogStart = 0x7f - kMaxLogs;
-  static constexpr std::uint64_t kTops = std::uint64_t{1} << 15 | std::uint64_t{1} << 39 | std::uint64_t{1} << 47 | std::uint64_t{1} << 55;
+  static constexpr std::uint64_t kTops =
+      std::uint64_t{1} << 15 | std::uint64_t{1} << 39 | std::uint64_t{1} << 47 | std::uint64_t{1} << 55;
   constexpr explicit Fill(std::uint64_t bits) noexcept : bits_(bits) {}
   std::uint64_t bits_;
 };
@@ -73,13 +76,13 @@ struct Slot : Node {
   std::atomic<std::uint64_t> name{0};   // address of a constant text; 0: the first words of inline_body
   std::atomic<std::uint64_t> meta{0};   // kMeta*
   ThreadBlock* block = nullptr;
-  std::uint32_t uncaught = 0;           // exceptions in flight when it started
+  std::uint32_t uncaught = 0;  // exceptions in flight when it started
   std::uint16_t dropped_tags = 0;
   std::uint16_t dropped_logs = 0;
   bool failed = false;
   Fill fill = Fill::Of(kInlineWords);
   std::uint32_t body_capacity = kInlineWords;
-  std::uint64_t* body = inline_body;    // or an overflow body, when it outgrew that
+  std::uint64_t* body = inline_body;                            // or an overflow body, when it outgrew that
   std::uintptr_t origin = OriginOf(inline_body, kInlineWords);  // the next entry is fill.offset() words further
   std::uint64_t inline_body[kInlineWords];
 
@@ -103,9 +106,9 @@ inline constexpr int kMetaKindShift = 16;               // 4 bits
 inline constexpr int kMetaEpochShift = 32;
 
 inline constexpr std::uint32_t kSlotsPerChunk = 16;
-inline constexpr std::uint32_t kMaxChunks = 128;    // of one block, and beyond the first chunk, of all together
+inline constexpr std::uint32_t kMaxChunks = 128;  // of one block, and beyond the first chunk, of all together
 inline constexpr std::uint32_t kLargeRings = 8;
-inline constexpr std::uint32_t kMaxBlocks = 72;     // 8 x 256 KiB + 64 x 32 KiB = 4 MiB
+inline constexpr std::uint32_t kMaxBlocks = 72;  // 8 x 256 KiB + 64 x 32 KiB = 4 MiB
 inline constexpr std::uint64_t kLargeRingBytes = 256 << 10;
 inline constexpr std::uint64_t kSmallRingBytes = 32 << 10;
 
@@ -115,13 +118,13 @@ struct ThreadBlock {
   std::uint64_t cached_tail = 0;
   std::uint64_t next_wake = 0;
   std::uint64_t* ring = nullptr;
-  std::uint64_t capacity = 0;                      // bytes, a power of two
-  std::atomic<std::uint64_t> ended{0};             // spans, since ever
+  std::uint64_t capacity = 0;           // bytes, a power of two
+  std::atomic<std::uint64_t> ended{0};  // spans, since ever
   std::atomic<std::uint64_t> sampled_out{0};
   std::atomic<std::uint64_t> ring_full{0};
   std::uint64_t random[4] = {};
-  Slot* free_slots = nullptr;                      // linked by Node::below
-  std::uint64_t* spare = nullptr;                  // one overflow body of kSpareWords, kept for the next span
+  Slot* free_slots = nullptr;      // linked by Node::below
+  std::uint64_t* spare = nullptr;  // one overflow body of kSpareWords, kept for the next span
   // Written by the sender.
   alignas(64) std::atomic<std::uint64_t> tail{0};  // bytes ever read
   // Written by the owner, read by the sender.

@@ -149,7 +149,8 @@ TraceState* TraceState::Parse(std::string_view header) noexcept {
   for (int i = 0; i < count; ++i) {
     if (i > 0) state->text[size++] = ',';
     std::memcpy(state->text + size, members[i].data(), members[i].size());
-    if (members[i].substr(0, 3) == "ot=" && state->threshold_size == 0) FindThreshold(state, size + 3, members[i].substr(3));
+    if (members[i].substr(0, 3) == "ot=" && state->threshold_size == 0)
+      FindThreshold(state, size + 3, members[i].substr(3));
     size += static_cast<std::uint32_t>(members[i].size());
   }
   state->size = static_cast<std::uint16_t>(size);

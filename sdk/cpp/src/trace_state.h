@@ -26,19 +26,20 @@ std::uint32_t FormatThreshold(std::uint64_t threshold, char* out) noexcept;
 
 // Immutable after Parse. Threads: any; Ref and Unref count.
 struct TraceState {
-  static constexpr std::uint32_t kMaxText = 1024;    // what is passed on; W3C asks for 512 at least
+  static constexpr std::uint32_t kMaxText = 1024;     // what is passed on; W3C asks for 512 at least
   static constexpr std::uint32_t kMaxHeader = 16384;  // longer headers are dropped unread
 
   std::atomic<std::uint32_t> refs{1};
   std::uint16_t size = 0;
-  std::uint16_t threshold_at = 0;    // where the digits of ot=th: are in the text; size 0: none
+  std::uint16_t threshold_at = 0;  // where the digits of ot=th: are in the text; size 0: none
   std::uint16_t threshold_size = 0;
   std::uint64_t threshold = 0;
   char text[kMaxText];
 
   std::string_view view() const noexcept { return {text, size}; }
 
-  // The members of a header, checked; null if it is empty or illegal, or memory is short. The caller owns one reference.
+  // The members of a header, checked; null if it is empty or illegal, or memory is short. The caller owns one
+  // reference.
   static TraceState* Parse(std::string_view header) noexcept;
   // Bytes of all of them, at most 1 MiB.
   static std::uint64_t BytesHeld() noexcept;

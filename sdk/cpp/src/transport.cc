@@ -42,7 +42,7 @@ bool Transport::Open(const char* endpoint, const char** error) noexcept {
     return false;
   }
   SetInt(socket_, ZMQ_LINGER, 0);
-  SetInt(socket_, ZMQ_SNDHWM, 0);  // the outbox's window is the bound
+  SetInt(socket_, ZMQ_SNDHWM, 0);          // the outbox's window is the bound
   SetInt(socket_, ZMQ_RECONNECT_IVL, -1);  // each connection is a new socket: nothing old goes out on it
   SetInt(socket_, ZMQ_CONNECT_TIMEOUT, 3000);
   SetInt(socket_, ZMQ_HANDSHAKE_IVL, 3000);
@@ -131,7 +131,8 @@ bool Transport::Broken() noexcept {
 }
 
 void Transport::Wait(int descriptor, int timeout_ms) noexcept {
-  zmq_pollitem_t items[3] = {{nullptr, descriptor, ZMQ_POLLIN, 0}, {socket_, 0, ZMQ_POLLIN, 0}, {monitor_, 0, ZMQ_POLLIN, 0}};
+  zmq_pollitem_t items[3] = {
+      {nullptr, descriptor, ZMQ_POLLIN, 0}, {socket_, 0, ZMQ_POLLIN, 0}, {monitor_, 0, ZMQ_POLLIN, 0}};
   if (socket_ == nullptr) {
     pollfd item = {descriptor, POLLIN, 0};
     poll(&item, descriptor >= 0 ? 1 : 0, timeout_ms);

@@ -1,5 +1,5 @@
-// The shipped rules on golden traces, in virtual time: every default threshold on both sides of its border. Depth, error
-// rate and memory are computed by hand in the comments.
+// The shipped rules on golden traces, in virtual time: every default threshold on both sides of its border. Depth,
+// error rate and memory are computed by hand in the comments.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -88,7 +88,8 @@ TEST_F(Golden, HighErrorRate) {
 TEST_F(Golden, HighErrorRateTakesThirtySecondsAndLastsTwoMinutes) {
   EngineDriver driver({}, DefaultRules());
   std::vector<TestSpan> spans;
-  for (std::uint64_t id = 1; id <= 20; ++id) spans.push_back({.trace = id, .id = id, .start_ns = kStart - kSecond, .failed = id <= 3});
+  for (std::uint64_t id = 1; id <= 20; ++id)
+    spans.push_back({.trace = id, .id = id, .start_ns = kStart - kSecond, .failed = id <= 3});
   driver.Spans(spans);
   driver.At(29 * kSecond);
   EXPECT_EQ(driver.Told(), "");
@@ -131,7 +132,8 @@ TEST_F(Golden, TraceStoreNearLimit) {
 
 TEST_F(Golden, AQuietHealthyServiceSaysNothing) {
   std::vector<TestSpan> spans;
-  for (std::uint64_t id = 1; id <= 1000; ++id) spans.push_back({.trace = id, .id = id, .duration_ns = 900 * kMs, .failed = id % 20 == 0});
+  for (std::uint64_t id = 1; id <= 1000; ++id)
+    spans.push_back({.trace = id, .id = id, .duration_ns = 900 * kMs, .failed = id % 20 == 0});
   EXPECT_EQ(Judge(spans), "");
 }
 

@@ -28,7 +28,8 @@ TEST(AccountingTest, FullRingIsCountedAndTheRestArrives) {
   EXPECT_EQ(stats.waiting, 0u);
   EXPECT_GE(stats.delivered, 2900u);  // a ring at least
   EXPECT_EQ(sidecar.Spans().size(), stats.delivered);
-  ASSERT_TRUE(sidecar.WaitFor([](const std::vector<WireMessage>& messages) { return messages.back().kind == kGoodbye; }));
+  ASSERT_TRUE(
+      sidecar.WaitFor([](const std::vector<WireMessage>& messages) { return messages.back().kind == kGoodbye; }));
   const WireMessage goodbye = sidecar.Messages().back();
   EXPECT_EQ(goodbye.batched_before + goodbye.sampled_out + goodbye.Drops(), kSpans);
   EXPECT_EQ(goodbye.drops.at("ring_full"), Dropped(stats, "ring_full"));

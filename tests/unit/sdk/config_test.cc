@@ -49,12 +49,13 @@ TEST(ConfigTest, Defaults) {
 }
 
 TEST(ConfigTest, Environment) {
-  const Config config = With({{"TRACING_ENABLED", "FALSE"},
-                              {"TRACING_SAMPLE_RATE", "25%"},
-                              {"TRACING_ENDPOINT", "tcp://127.0.0.1:7777"},
-                              {"TRACING_LOG_LEVEL", "warn"},
-                              {"OTEL_SERVICE_NAME", "bot"},
-                              {"OTEL_RESOURCE_ATTRIBUTES", "service.name=other, a=b%20c ,deployment.environment.name=prod"}});
+  const Config config =
+      With({{"TRACING_ENABLED", "FALSE"},
+            {"TRACING_SAMPLE_RATE", "25%"},
+            {"TRACING_ENDPOINT", "tcp://127.0.0.1:7777"},
+            {"TRACING_LOG_LEVEL", "warn"},
+            {"OTEL_SERVICE_NAME", "bot"},
+            {"OTEL_RESOURCE_ATTRIBUTES", "service.name=other, a=b%20c ,deployment.environment.name=prod"}});
   EXPECT_FALSE(config.enabled);
   EXPECT_EQ(config.sample_rate, 0.25);
   EXPECT_EQ(config.endpoint, "tcp://127.0.0.1:7777");
@@ -73,8 +74,12 @@ TEST(ConfigTest, WhatTheProgramSetsWinsExceptThatTheEnvironmentCanTurnItOff) {
   options.log_level = LogLevel::kError;
   options.enabled = Options::Enabled::kYes;
   options.resource_attributes = {{"a", "code"}};
-  const Config config = With({{"TRACING_ENABLED", "0"}, {"TRACING_SAMPLE_RATE", "0.5"}, {"TRACING_ENDPOINT", "ipc:///tmp/env.sock"},
-                              {"TRACING_LOG_LEVEL", "info"}, {"OTEL_SERVICE_NAME", "env"}, {"OTEL_RESOURCE_ATTRIBUTES", "a=env"}},
+  const Config config = With({{"TRACING_ENABLED", "0"},
+                              {"TRACING_SAMPLE_RATE", "0.5"},
+                              {"TRACING_ENDPOINT", "ipc:///tmp/env.sock"},
+                              {"TRACING_LOG_LEVEL", "info"},
+                              {"OTEL_SERVICE_NAME", "env"},
+                              {"OTEL_RESOURCE_ATTRIBUTES", "a=env"}},
                              options);
   EXPECT_FALSE(config.enabled);
   EXPECT_EQ(config.sample_rate, 0);
@@ -92,11 +97,19 @@ struct BadValue {
 };
 
 TEST(ConfigTest, BadValuesAreReportedAndTheDefaultIsUsed) {
-  const BadValue bad[] = {{"TRACING_ENABLED", "maybe"}, {"TRACING_SAMPLE_RATE", "1.5"}, {"TRACING_SAMPLE_RATE", "-1"},
-                          {"TRACING_SAMPLE_RATE", "half"}, {"TRACING_SAMPLE_RATE", "nan"}, {"TRACING_SAMPLE_RATE", "150%"},
-                          {"TRACING_SAMPLE_RATE", "0.5x"}, {"TRACING_LOG_LEVEL", "loud"}, {"TRACING_ENDPOINT", "localhost:80"},
-                          {"TRACING_ENDPOINT", "tcp://host"}, {"TRACING_ENDPOINT", "tcp://host:99999"},
-                          {"TRACING_ENDPOINT", "tcp://:80"}, {"TRACING_ENDPOINT", "ipc://"},
+  const BadValue bad[] = {{"TRACING_ENABLED", "maybe"},
+                          {"TRACING_SAMPLE_RATE", "1.5"},
+                          {"TRACING_SAMPLE_RATE", "-1"},
+                          {"TRACING_SAMPLE_RATE", "half"},
+                          {"TRACING_SAMPLE_RATE", "nan"},
+                          {"TRACING_SAMPLE_RATE", "150%"},
+                          {"TRACING_SAMPLE_RATE", "0.5x"},
+                          {"TRACING_LOG_LEVEL", "loud"},
+                          {"TRACING_ENDPOINT", "localhost:80"},
+                          {"TRACING_ENDPOINT", "tcp://host"},
+                          {"TRACING_ENDPOINT", "tcp://host:99999"},
+                          {"TRACING_ENDPOINT", "tcp://:80"},
+                          {"TRACING_ENDPOINT", "ipc://"},
                           {"OTEL_RESOURCE_ATTRIBUTES", "a=b,nonsense"}};
   for (const BadValue& entry : bad) {
     const Config config = With({{entry.name, entry.value}});
@@ -143,7 +156,8 @@ TEST(ConfigTest, EnvironmentOfTheProcessIsRead) {
   EXPECT_FALSE(Start());
   EXPECT_FALSE(Span("off").IsRecording());
   EXPECT_FALSE(GetStats().running);
-  for (const char* name : {"TRACING_ENDPOINT", "TRACING_SAMPLE_RATE", "TRACING_LOG_LEVEL", "TRACING_ENABLED"}) unsetenv(name);
+  for (const char* name : {"TRACING_ENDPOINT", "TRACING_SAMPLE_RATE", "TRACING_LOG_LEVEL", "TRACING_ENABLED"})
+    unsetenv(name);
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ struct WireTotals {
 
 struct WireMessage {
   std::string identity;
-  std::uint64_t version = 0, kind = 0, sequence = 0, oldest_held = 0, batched_before = 0, span_count = 0, sampled_out = 0;
+  std::uint64_t version = 0, kind = 0, sequence = 0, oldest_held = 0, batched_before = 0, span_count = 0,
+                sampled_out = 0;
   std::uint64_t send_time_ns = 0;
   std::string process_id;
   std::optional<WireTotals> acknowledged;
@@ -63,8 +64,9 @@ enum AnswerTo : std::uint64_t { kWelcome = 1, kAck = 2, kResend = 3, kClosed = 4
 
 WireMessage DecodeMessage(const std::string& envelope, const std::string& payload);
 // The bytes of an Answer.
-std::string EncodeAnswer(std::uint64_t kind, const std::string& process_id, std::uint64_t applied, const std::string& reason = "",
-                         std::optional<double> sample_rate = {}, std::optional<std::uint64_t> slow_ns = {});
+std::string EncodeAnswer(std::uint64_t kind, const std::string& process_id, std::uint64_t applied,
+                         const std::string& reason = "", std::optional<double> sample_rate = {},
+                         std::optional<std::uint64_t> slow_ns = {});
 
 class FakeSidecar {
  public:
@@ -72,7 +74,7 @@ class FakeSidecar {
   // it is a good sidecar: applies batches in order, answers as the protocol says.
   using Policy = std::function<std::vector<std::string>(FakeSidecar&, const WireMessage&)>;
 
-  FakeSidecar();                                     // in a new temporary directory, bound
+  FakeSidecar();                                       // in a new temporary directory, bound
   explicit FakeSidecar(const std::string& directory);  // in that directory
   ~FakeSidecar();
   FakeSidecar(const FakeSidecar&) = delete;
@@ -86,7 +88,7 @@ class FakeSidecar {
   void Serve();
 
   void SetPolicy(Policy policy);
-  std::vector<std::string> GoodAnswer(const WireMessage& message);  // for policies
+  std::vector<std::string> GoodAnswer(const WireMessage& message);                       // for policies
   std::uint64_t Applied(const std::string& process_id) { return applied_[process_id]; }  // for policies
   void Forget();  // what it applied, of all processes: a restart without state
 
@@ -114,7 +116,6 @@ class FakeSidecar {
   std::vector<WireSpan> spans_;
   std::map<std::string, std::uint64_t> applied_;
 };
-
 
 }  // namespace spanwatch::test
 

@@ -1,4 +1,6 @@
 // The fake sidecar itself, and its decoding with protozero: an implementation that is not the SDK's.
+#include "tests/unit/sdk/fake_sidecar.h"
+
 #include <unistd.h>
 #include <zmq.h>
 
@@ -7,8 +9,6 @@
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
-
-#include "tests/unit/sdk/fake_sidecar.h"
 
 namespace spanwatch::test {
 namespace {
@@ -48,12 +48,16 @@ std::string AnyValue(protozero::pbf_reader reader) {
   return text;
 }
 
-void AddAttribute(protozero::pbf_reader reader, std::map<std::string, std::string>* out, std::vector<std::string>* twice) {
+void AddAttribute(protozero::pbf_reader reader, std::map<std::string, std::string>* out,
+                  std::vector<std::string>* twice) {
   std::string key, value;
   while (reader.next()) {
-    if (reader.tag() == 1) key = reader.get_string();
-    else if (reader.tag() == 2) value = AnyValue(reader.get_message());
-    else reader.skip();
+    if (reader.tag() == 1)
+      key = reader.get_string();
+    else if (reader.tag() == 2)
+      value = AnyValue(reader.get_message());
+    else
+      reader.skip();
   }
   if (out->count(key) > 0 && twice != nullptr) twice->push_back(key);
   (*out)[key] = value;
@@ -84,9 +88,12 @@ WireEvent DecodeEvent(protozero::pbf_reader reader) {
 
 void DecodeStatus(protozero::pbf_reader reader, WireSpan* span) {
   while (reader.next()) {
-    if (reader.tag() == 2) span->status_message = reader.get_string();
-    else if (reader.tag() == 3) span->status = static_cast<std::uint64_t>(reader.get_enum());
-    else reader.skip();
+    if (reader.tag() == 2)
+      span->status_message = reader.get_string();
+    else if (reader.tag() == 3)
+      span->status = static_cast<std::uint64_t>(reader.get_enum());
+    else
+      reader.skip();
   }
 }
 
@@ -94,21 +101,50 @@ WireSpan DecodeSpan(protozero::pbf_reader reader) {
   WireSpan span;
   while (reader.next()) {
     switch (reader.tag()) {
-      case 1: span.trace_id = Hex(reader.get_bytes()); break;
-      case 2: span.span_id = Hex(reader.get_bytes()); break;
-      case 3: span.trace_state = reader.get_string(); break;
-      case 4: span.parent_id = Hex(reader.get_bytes()); break;
-      case 5: span.name = reader.get_string(); break;
-      case 6: span.kind = static_cast<std::uint64_t>(reader.get_enum()); break;
-      case 7: span.start_ns = reader.get_fixed64(); break;
-      case 8: span.end_ns = reader.get_fixed64(); break;
-      case 9: AddAttribute(reader.get_message(), &span.attributes, &span.duplicate_keys); break;
-      case 10: span.dropped_attributes = reader.get_uint32(); break;
-      case 11: span.events.push_back(DecodeEvent(reader.get_message())); break;
-      case 12: span.dropped_events = reader.get_uint32(); break;
-      case 15: DecodeStatus(reader.get_message(), &span); break;
-      case 16: span.flags = reader.get_fixed32(); break;
-      default: reader.skip();
+      case 1:
+        span.trace_id = Hex(reader.get_bytes());
+        break;
+      case 2:
+        span.span_id = Hex(reader.get_bytes());
+        break;
+      case 3:
+        span.trace_state = reader.get_string();
+        break;
+      case 4:
+        span.parent_id = Hex(reader.get_bytes());
+        break;
+      case 5:
+        span.name = reader.get_string();
+        break;
+      case 6:
+        span.kind = static_cast<std::uint64_t>(reader.get_enum());
+        break;
+      case 7:
+        span.start_ns = reader.get_fixed64();
+        break;
+      case 8:
+        span.end_ns = reader.get_fixed64();
+        break;
+      case 9:
+        AddAttribute(reader.get_message(), &span.attributes, &span.duplicate_keys);
+        break;
+      case 10:
+        span.dropped_attributes = reader.get_uint32();
+        break;
+      case 11:
+        span.events.push_back(DecodeEvent(reader.get_message()));
+        break;
+      case 12:
+        span.dropped_events = reader.get_uint32();
+        break;
+      case 15:
+        DecodeStatus(reader.get_message(), &span);
+        break;
+      case 16:
+        span.flags = reader.get_fixed32();
+        break;
+      default:
+        reader.skip();
     }
   }
   return span;
@@ -135,9 +171,12 @@ void DecodeDrop(protozero::pbf_reader reader, std::map<std::string, std::uint64_
   std::string reason;
   std::uint64_t spans = 0;
   while (reader.next()) {
-    if (reader.tag() == 1) reason = reader.get_string();
-    else if (reader.tag() == 2) spans = reader.get_uint64();
-    else reader.skip();
+    if (reader.tag() == 1)
+      reason = reader.get_string();
+    else if (reader.tag() == 2)
+      spans = reader.get_uint64();
+    else
+      reader.skip();
   }
   (*out)[reason] = spans;
 }
@@ -146,11 +185,20 @@ WireTotals DecodeTotals(protozero::pbf_reader reader) {
   WireTotals totals;
   while (reader.next()) {
     switch (reader.tag()) {
-      case 1: totals.sequence = reader.get_uint64(); break;
-      case 2: totals.batched = reader.get_uint64(); break;
-      case 3: totals.sampled_out = reader.get_uint64(); break;
-      case 4: DecodeDrop(reader.get_message(), &totals.drops); break;
-      default: reader.skip();
+      case 1:
+        totals.sequence = reader.get_uint64();
+        break;
+      case 2:
+        totals.batched = reader.get_uint64();
+        break;
+      case 3:
+        totals.sampled_out = reader.get_uint64();
+        break;
+      case 4:
+        DecodeDrop(reader.get_message(), &totals.drops);
+        break;
+      default:
+        reader.skip();
     }
   }
   return totals;
@@ -166,7 +214,8 @@ void DecodeGauge(protozero::pbf_reader reader, WireMessage* out) {
       protozero::pbf_reader label = reader.get_message();
       std::string key, text;
       while (label.next()) {
-        std::string* const part = label.tag() == 1 ? &key : &text;  // protozero forgets the tag once the value was taken
+        std::string* const part =
+            label.tag() == 1 ? &key : &text;  // protozero forgets the tag once the value was taken
         *part = label.get_string();
       }
       labels += (labels.empty() ? "" : ",") + key + "=" + text;
@@ -182,11 +231,20 @@ void DecodeGauge(protozero::pbf_reader reader, WireMessage* out) {
 void DecodeHeartbeat(protozero::pbf_reader reader, WireMessage* out) {
   while (reader.next()) {
     switch (reader.tag()) {
-      case 1: out->rss_bytes = reader.get_uint64(); break;
-      case 2: out->sdk_bytes = reader.get_uint64(); break;
-      case 3: out->sdk_cpu_ns = reader.get_uint64(); break;
-      case 4: DecodeGauge(reader.get_message(), out); break;
-      default: reader.skip();
+      case 1:
+        out->rss_bytes = reader.get_uint64();
+        break;
+      case 2:
+        out->sdk_bytes = reader.get_uint64();
+        break;
+      case 3:
+        out->sdk_cpu_ns = reader.get_uint64();
+        break;
+      case 4:
+        DecodeGauge(reader.get_message(), out);
+        break;
+      default:
+        reader.skip();
     }
   }
 }
@@ -198,27 +256,53 @@ WireMessage DecodeMessage(const std::string& envelope, const std::string& payloa
   protozero::pbf_reader reader(envelope);
   while (reader.next()) {
     switch (reader.tag()) {
-      case 1: out.version = reader.get_uint32(); break;
-      case 2: out.kind = static_cast<std::uint64_t>(reader.get_enum()); break;
-      case 3: out.process_id = reader.get_bytes(); break;
-      case 4: out.sequence = reader.get_uint64(); break;
-      case 5: out.oldest_held = reader.get_uint64(); break;
-      case 6: out.acknowledged = DecodeTotals(reader.get_message()); break;
-      case 7: out.batched_before = reader.get_uint64(); break;
-      case 8: out.span_count = reader.get_uint32(); break;
-      case 9: DecodeDrop(reader.get_message(), &out.drops); break;
-      case 10: out.sampled_out = reader.get_uint64(); break;
-      case 11: out.send_time_ns = reader.get_fixed64(); break;
-      case 13: DecodeHeartbeat(reader.get_message(), &out); break;
-      default: reader.skip();
+      case 1:
+        out.version = reader.get_uint32();
+        break;
+      case 2:
+        out.kind = static_cast<std::uint64_t>(reader.get_enum());
+        break;
+      case 3:
+        out.process_id = reader.get_bytes();
+        break;
+      case 4:
+        out.sequence = reader.get_uint64();
+        break;
+      case 5:
+        out.oldest_held = reader.get_uint64();
+        break;
+      case 6:
+        out.acknowledged = DecodeTotals(reader.get_message());
+        break;
+      case 7:
+        out.batched_before = reader.get_uint64();
+        break;
+      case 8:
+        out.span_count = reader.get_uint32();
+        break;
+      case 9:
+        DecodeDrop(reader.get_message(), &out.drops);
+        break;
+      case 10:
+        out.sampled_out = reader.get_uint64();
+        break;
+      case 11:
+        out.send_time_ns = reader.get_fixed64();
+        break;
+      case 13:
+        DecodeHeartbeat(reader.get_message(), &out);
+        break;
+      default:
+        reader.skip();
     }
   }
   DecodePayload(protozero::pbf_reader(payload), &out);
   return out;
 }
 
-std::string EncodeAnswer(std::uint64_t kind, const std::string& process_id, std::uint64_t applied, const std::string& reason,
-                         std::optional<double> sample_rate, std::optional<std::uint64_t> slow_ns) {
+std::string EncodeAnswer(std::uint64_t kind, const std::string& process_id, std::uint64_t applied,
+                         const std::string& reason, std::optional<double> sample_rate,
+                         std::optional<std::uint64_t> slow_ns) {
   std::string bytes;
   protozero::pbf_writer writer(bytes);
   writer.add_uint32(1, 1);
@@ -242,7 +326,8 @@ FakeSidecar::FakeSidecar() : own_directory_(true) {
   Serve();
 }
 
-FakeSidecar::FakeSidecar(const std::string& directory) : directory_(directory), endpoint_("ipc://" + directory + "/spanwatch.sock") {
+FakeSidecar::FakeSidecar(const std::string& directory)
+    : directory_(directory), endpoint_("ipc://" + directory + "/spanwatch.sock") {
   policy_ = [](FakeSidecar& self, const WireMessage& message) { return self.GoodAnswer(message); };
   Serve();
 }

@@ -40,7 +40,7 @@ TEST_F(ForkTest, ChildTracesUnderAnIdOfItsOwn) {
   const pid_t child = fork();
   if (child == 0) {
     { Span span("child"); }
-    open.End();                                    // the parent's, which ends it itself
+    open.End();  // the parent's, which ends it itself
     const bool delivered = Shutdown(5000) == 0 && GetStats().emitted == 1;
     _exit(delivered ? 0 : 1);
   }

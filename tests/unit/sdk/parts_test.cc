@@ -232,13 +232,15 @@ TEST(ClockTest, ConvertsTicksToWallTime) {
   clock.Update();
   const std::uint64_t ticks = Ticks();
   EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks) - WallNs()), 0, 1e7);
-  EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks + clock.TicksOf(1000000000)) - clock.ToWallNs(ticks)), 1e9, 1000);
+  EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks + clock.TicksOf(1000000000)) - clock.ToWallNs(ticks)), 1e9,
+              1000);
 }
 
 TEST(CutUtf8Test, NeverCutsACharacter) {
   const std::string text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";  // 1, 2, 3 and 4 bytes
   const std::size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
-  for (std::size_t limit = 0; limit < 12; ++limit) EXPECT_EQ(CutUtf8(text.data(), text.size(), limit), expected[limit]) << limit;
+  for (std::size_t limit = 0; limit < 12; ++limit)
+    EXPECT_EQ(CutUtf8(text.data(), text.size(), limit), expected[limit]) << limit;
 }
 
 }  // namespace

@@ -35,7 +35,9 @@ TEST(TraceparentTest, Table) {
       {"ff-12345678901234567890123456789012-1234567890123456-01", false},
       {"00-12345678901234567890123456789012-1234567890123456-01.", false},
       {"00-12345678901234567890123456789012-1234567890123456-01-what-the-future-will-be-like", false},
-      {"00-12345678901234567890123456789012-1234567890123456-01,00-12345678901234567890123456789013-1234567890123456-01", false},
+      {"00-12345678901234567890123456789012-1234567890123456-01,00-12345678901234567890123456789013-1234567890123456-"
+       "01",
+       false},
       {"", false},
       {"00", false},
       {"0x-12345678901234567890123456789012-1234567890123456-01", false},
@@ -128,7 +130,8 @@ TEST(TracestateTest, Table) {
 TEST(TracestateTest, LongOnesLoseLongMembersFirstThenFromTheRight) {
   std::string text = "big=" + std::string(200, 'b');
   for (int i = 10; i < 40; ++i) text += ",k" + std::to_string(i) + "=" + std::string(30, 'v');
-  const std::string passed_on = Context::FromTraceparent("00-" + kTrace + "-" + kParent + "-01", text.substr(0, text.rfind(",k39"))).Tracestate();
+  const std::string passed_on =
+      Context::FromTraceparent("00-" + kTrace + "-" + kParent + "-01", text.substr(0, text.rfind(",k39"))).Tracestate();
   EXPECT_LE(passed_on.size(), 1024u);
   EXPECT_GE(passed_on.size(), 512u);
   EXPECT_EQ(passed_on.rfind("k10=", 0), 0u);
@@ -170,7 +173,8 @@ TEST_F(PropagationTest, RemoteParentAndWhatGoesOn) {
   Begin(1);
   std::vector<std::pair<std::string, std::string>> headers;
   {
-    Span server("server", SpanKind::kServer, Context::FromTraceparent("00-" + kTrace + "-" + kParent + "-03", "ot=th:c;rv:1,foo=1"));
+    Span server("server", SpanKind::kServer,
+                Context::FromTraceparent("00-" + kTrace + "-" + kParent + "-03", "ot=th:c;rv:1,foo=1"));
     Span client("client", SpanKind::kClient);
     InjectHeaders([&](std::string_view name, std::string value) { headers.emplace_back(name, std::move(value)); });
   }

@@ -58,9 +58,9 @@ TEST_F(SpanTest, ChildrenFollowTheCurrentSpanAndSiblingsShareAParent) {
 
 TEST_F(SpanTest, TimesAreWallClockAndCoverTheChildren) {
   const auto now = [] {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                          std::chrono::system_clock::now().time_since_epoch())
-                                          .count());
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
   };
   const std::uint64_t before = now();
   {
@@ -84,16 +84,26 @@ TEST_F(SpanTest, TagsOfAllTypesAndTheLastOfAKeyWins) {
     const std::string text = "a string of some length";
     const char array[] = {'a', 'b', 'c', '\0', 'd'};
     const char* null = nullptr;
-    span.SetTags({{"literal", "gemini"}, {"string", text}, {"int", -7}, {"double", 0.5}, {"true", true}, {"false", false}});
+    span.SetTags(
+        {{"literal", "gemini"}, {"string", text}, {"int", -7}, {"double", 0.5}, {"true", true}, {"false", false}});
     span.SetTag("unsigned", ~0ull).SetTag("array", array).SetTag("null", null).SetTag("empty", "").SetTag("zero", 0);
     span.SetTag(std::string("dynamic.") + "key", std::string_view("value"));
     span.SetTag("again", 1).SetTag("again", "two").SetTag("again", 3.5);
   }
   const WireSpan span = Finished("tags");
-  const std::map<std::string, std::string> expected = {
-      {"literal", "gemini"}, {"string", "a string of some length"}, {"int", "-7"}, {"double", "0.5"}, {"true", "true"},
-      {"false", "false"}, {"unsigned", "9223372036854775807"}, {"array", "abc"}, {"null", ""}, {"empty", ""}, {"zero", "0"},
-      {"dynamic.key", "value"}, {"again", "3.5"}};
+  const std::map<std::string, std::string> expected = {{"literal", "gemini"},
+                                                       {"string", "a string of some length"},
+                                                       {"int", "-7"},
+                                                       {"double", "0.5"},
+                                                       {"true", "true"},
+                                                       {"false", "false"},
+                                                       {"unsigned", "9223372036854775807"},
+                                                       {"array", "abc"},
+                                                       {"null", ""},
+                                                       {"empty", ""},
+                                                       {"zero", "0"},
+                                                       {"dynamic.key", "value"},
+                                                       {"again", "3.5"}};
   EXPECT_EQ(span.attributes, expected);
   EXPECT_THAT(span.duplicate_keys, IsEmpty());
   EXPECT_EQ(span.dropped_attributes, 0u);
@@ -119,7 +129,8 @@ TEST_F(SpanTest, LogsHaveLevelTextFieldsAndTime) {
   }
   const WireSpan span = Finished("logs");
   ASSERT_THAT(span.events, SizeIs(2));
-  const std::map<std::string, std::string> first = {{"log.severity", "info"}, {"log.message", "cache miss"}, {"key", "user:7"}, {"size", "12"}};
+  const std::map<std::string, std::string> first = {
+      {"log.severity", "info"}, {"log.message", "cache miss"}, {"key", "user:7"}, {"size", "12"}};
   EXPECT_EQ(span.events[0].attributes, first);
   EXPECT_EQ(span.events[0].name, "log");
   EXPECT_EQ(span.events[1].attributes.at("log.severity"), "error");
@@ -132,8 +143,8 @@ TEST_F(SpanTest, LimitsCutAndCount) {
   {
     Span span("limits");
     for (int i = 0; i < 70; ++i) span.SetTag("tag" + std::to_string(i), i);
-    span.SetTag("tag5", 500);      // full, but the key is there
-    span.SetTag("tag6", "text");   // and may change its type
+    span.SetTag("tag5", 500);     // full, but the key is there
+    span.SetTag("tag6", "text");  // and may change its type
     for (int i = 0; i < 40; ++i) span.AddLog(LogLevel::kInfo, "log");
   }
   {
@@ -168,7 +179,27 @@ TEST_F(SpanTest, TextOfOneSpanIsBounded) {
 }
 
 TEST_F(SpanTest, LogFieldsAreBounded) {
-  { Span("fields").AddLog(LogLevel::kWarn, "m", {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}, {"f", 1}, {"g", 1}, {"h", 1}, {"i", 1}, {"j", 1}, {"k", 1}, {"l", 1}, {"m", 1}, {"n", 1}, {"o", 1}, {"p", 1}, {"q", 1}, {"r", 1}}); }
+  {
+    Span("fields").AddLog(LogLevel::kWarn, "m",
+                          {{"a", 1},
+                           {"b", 1},
+                           {"c", 1},
+                           {"d", 1},
+                           {"e", 1},
+                           {"f", 1},
+                           {"g", 1},
+                           {"h", 1},
+                           {"i", 1},
+                           {"j", 1},
+                           {"k", 1},
+                           {"l", 1},
+                           {"m", 1},
+                           {"n", 1},
+                           {"o", 1},
+                           {"p", 1},
+                           {"q", 1},
+                           {"r", 1}});
+  }
   const WireSpan span = Finished("fields");
   ASSERT_THAT(span.events, SizeIs(1));
   EXPECT_THAT(span.events[0].attributes, SizeIs(18));  // with severity and message
@@ -323,7 +354,8 @@ TEST_F(SpanTest, TracedDescribesExceptionsAndRethrows) {
   EXPECT_EQ(throws.events[0].name, "exception");
   EXPECT_EQ(throws.events[0].attributes.at("exception.type"), "std::out_of_range");
   EXPECT_EQ(throws.events[0].attributes.at("exception.message"), "no such key");
-  EXPECT_EQ(sidecar_.SpansNamed("odd")[0].attributes.at("error.type"), "spanwatch::test::(anonymous namespace)::NotAnException");
+  EXPECT_EQ(sidecar_.SpansNamed("odd")[0].attributes.at("error.type"),
+            "spanwatch::test::(anonymous namespace)::NotAnException");
   const WireSpan nested = sidecar_.SpansNamed("nested")[0];
   EXPECT_EQ(nested.attributes.at("error.type"), "std::runtime_error");
   EXPECT_EQ(nested.events[0].attributes.at("spanwatch.exception.causes"), "std::invalid_argument: inner");

@@ -1,12 +1,11 @@
 // The SDK's side of the wire protocol against a fake sidecar: hello, window, resend, reconnect, closed, refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cstdio>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -304,9 +303,13 @@ TEST(WireTest, ABatchRefusedAgainAndAgainIsGivenUp) {
 TEST(WireTest, NonsenseAnswersDoNoHarm) {
   FakeSidecar sidecar;
   sidecar.SetPolicy([](FakeSidecar& self, const WireMessage& message) {
-    std::vector<std::string> answers = {"", "\xff\xff\xff", std::string(1000, '\x0a'), EncodeAnswer(kAck, "short", 1),
+    std::vector<std::string> answers = {"",
+                                        "\xff\xff\xff",
+                                        std::string(1000, '\x0a'),
+                                        EncodeAnswer(kAck, "short", 1),
                                         EncodeAnswer(kAck, message.process_id, 1u << 30),  // never sent
-                                        EncodeAnswer(77, message.process_id, 1), EncodeAnswer(kAck, std::string(16, 'z'), 1)};
+                                        EncodeAnswer(77, message.process_id, 1),
+                                        EncodeAnswer(kAck, std::string(16, 'z'), 1)};
     for (const std::string& answer : self.GoodAnswer(message)) answers.push_back(answer);
     return answers;
   });
@@ -340,7 +343,8 @@ TEST(WireTest, OpenSpansAreListedEachSecondUntilTheyEnd) {
   EXPECT_EQ(second.parent_id, first.span_id);
   dynamic.End();
   stuck.End();
-  EXPECT_TRUE(sidecar.WaitFor([](const Messages& messages) { return OfKind(messages, kOpenSpans).back().spans.empty(); }));
+  EXPECT_TRUE(
+      sidecar.WaitFor([](const Messages& messages) { return OfKind(messages, kOpenSpans).back().spans.empty(); }));
   // They lasted for many memory samples, so they say what the process's memory did.
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.delivered == 2; }));
   const WireSpan ended = sidecar.SpansNamed("stuck")[0];

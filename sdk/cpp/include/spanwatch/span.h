@@ -94,8 +94,10 @@ class [[nodiscard]] Span {
       const Value number(value);
       internal::SetSpanNumber(handle_, key, number.bits(), number.type());
     } else if constexpr (std::is_same_v<T, Value>) {
-      if (value.type() == Value::Type::kText) internal::SetSpanText(handle_, key, value.text());
-      else internal::SetSpanNumber(handle_, key, value.bits(), value.type());
+      if (value.type() == Value::Type::kText)
+        internal::SetSpanText(handle_, key, value.text());
+      else
+        internal::SetSpanNumber(handle_, key, value.bits(), value.type());
     } else {
       internal::SetSpanText(handle_, key, Text(value));
     }

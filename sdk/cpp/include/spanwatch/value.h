@@ -70,8 +70,10 @@ class Value {
   static Value OfBits(std::uint64_t bits, Type type) noexcept {  // what bits() gave
     Value value(0);
     value.type_ = type;
-    if (type == Type::kDouble) __builtin_memcpy(&value.number_, &bits, sizeof(bits));
-    else value.integer_ = static_cast<std::int64_t>(bits);
+    if (type == Type::kDouble)
+      __builtin_memcpy(&value.number_, &bits, sizeof(bits));
+    else
+      value.integer_ = static_cast<std::int64_t>(bits);
     return value;
   }
 
@@ -81,8 +83,10 @@ class Value {
   double number() const noexcept { return number_; }          // REQUIRES: type() == kDouble
   std::uint64_t bits() const noexcept {                       // of any number. REQUIRES: type() != kText
     std::uint64_t bits = 0;
-    if (type_ == Type::kDouble) __builtin_memcpy(&bits, &number_, sizeof(bits));
-    else bits = static_cast<std::uint64_t>(integer_);
+    if (type_ == Type::kDouble)
+      __builtin_memcpy(&bits, &number_, sizeof(bits));
+    else
+      bits = static_cast<std::uint64_t>(integer_);
     return bits;
   }
 
