@@ -38,6 +38,26 @@ void EmitBatch(int spans) {
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.waiting == 0; }));
 }
 
+void ExpectHello(const WireMessage& hello) {
+  EXPECT_EQ(hello.kind, kHello);
+  EXPECT_EQ(hello.version, 1u);
+  EXPECT_THAT(hello.process_id, SizeIs(16));
+  EXPECT_EQ(hello.oldest_held, 1u);
+  EXPECT_FALSE(hello.acknowledged.has_value());
+  EXPECT_EQ(hello.resource.at("service.name"), "test");
+  EXPECT_EQ(hello.resource.at("service.version"), "1.2.3");
+  EXPECT_EQ(hello.resource.at("telemetry.sdk.name"), "spanwatch");
+  EXPECT_EQ(hello.resource.at("deployment.environment.name"), "test");
+  EXPECT_EQ(hello.resource.at("process.pid"), std::to_string(getpid()));
+  const std::string instance = hello.resource.at("service.instance.id");
+  EXPECT_THAT(instance, SizeIs(36));
+  char prefix[9];
+  std::snprintf(prefix, sizeof prefix, "%02x%02x%02x%02x", static_cast<unsigned char>(hello.process_id[0]),
+                static_cast<unsigned char>(hello.process_id[1]), static_cast<unsigned char>(hello.process_id[2]),
+                static_cast<unsigned char>(hello.process_id[3]));
+  EXPECT_NE(instance.substr(0, 8), prefix) << "the process id is not for others to see";
+}
+
 TEST(WireTest, HelloBatchesHeartbeatGoodbye) {
   FakeSidecar sidecar;
   Options options = TracedOptions(sidecar.endpoint());
@@ -59,23 +79,7 @@ TEST(WireTest, HelloBatchesHeartbeatGoodbye) {
   ASSERT_TRUE(sidecar.WaitFor(AtLeast(1, kGoodbye)));
   const Messages messages = sidecar.Messages();
   const WireMessage& hello = messages[0];
-  EXPECT_EQ(hello.kind, kHello);
-  EXPECT_EQ(hello.version, 1u);
-  EXPECT_THAT(hello.process_id, SizeIs(16));
-  EXPECT_EQ(hello.oldest_held, 1u);
-  EXPECT_FALSE(hello.acknowledged.has_value());
-  EXPECT_EQ(hello.resource.at("service.name"), "test");
-  EXPECT_EQ(hello.resource.at("service.version"), "1.2.3");
-  EXPECT_EQ(hello.resource.at("telemetry.sdk.name"), "spanwatch");
-  EXPECT_EQ(hello.resource.at("deployment.environment.name"), "test");
-  EXPECT_EQ(hello.resource.at("process.pid"), std::to_string(getpid()));
-  const std::string instance = hello.resource.at("service.instance.id");
-  EXPECT_THAT(instance, SizeIs(36));
-  char prefix[9];
-  std::snprintf(prefix, sizeof prefix, "%02x%02x%02x%02x", static_cast<unsigned char>(hello.process_id[0]),
-                static_cast<unsigned char>(hello.process_id[1]), static_cast<unsigned char>(hello.process_id[2]),
-                static_cast<unsigned char>(hello.process_id[3]));
-  EXPECT_NE(instance.substr(0, 8), prefix) << "the process id is not for others to see";
+  ExpectHello(hello);
   std::uint64_t sequence = 0, batched = 0;
   for (const WireMessage& batch : OfKind(messages, kSpans)) {
     EXPECT_EQ(batch.sequence, ++sequence);
