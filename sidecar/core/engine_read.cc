@@ -60,6 +60,12 @@ StatsView Engine::Impl::Stats() const {
 
 MetricsView Engine::Impl::Metrics() const {
   MetricsView view;
+  std::size_t expected;
+  {
+    MutexLock lock(&mutex_);
+    expected = series_.size();
+  }
+  view.series.reserve(expected);  // not under the mutex: fresh pages take longer than the copying
   for (std::size_t begin = 0;; begin += kPerHold) {
     MutexLock lock(&mutex_);
     const std::size_t end = std::min(begin + kPerHold, series_.size());
