@@ -66,7 +66,7 @@ TEST(AccountingTest, ManyThreadsMoreThanThereAreRings) {
   EXPECT_TRUE(EquationHolds(stats));
   // A thread that found no ring takes one as soon as another gives one back.
   EXPECT_GE(Dropped(stats, "no_ring"), 18u);
-  EXPECT_LE(Dropped(stats, "no_ring"), 18u * (2 * kSpans + 1));
+  EXPECT_LE(Dropped(stats, "no_ring"), 19u * (2 * kSpans + 1));  // this thread may have one as well
   EXPECT_EQ(stats.delivered, stats.batched);
   EXPECT_EQ(sidecar.Spans().size(), stats.delivered);
   EXPECT_THAT(sidecar.SpansNamed("reuses a ring"), SizeIs(1));
