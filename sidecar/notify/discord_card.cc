@@ -16,7 +16,12 @@ using Json = nlohmann::ordered_json;
 constexpr int kRed = 0xD93025;
 constexpr int kOrange = 0xF29900;
 constexpr int kGreen = 0x1E8E3E;
+constexpr int kGrey = 0x80868B;
 constexpr std::size_t kFoldLines = 12;
+
+constexpr std::string_view kResolved = "Resolved";
+constexpr const char* kUnwatchedNote =
+    "Spanwatch was restarted and no longer watches this. Whether it still goes on is not known.";
 
 // Shares of kMaxEmbedTotal. Their sum, with the fixed texts of all fields, stays below it.
 constexpr std::size_t kSummaryUnits = 1200;
@@ -63,7 +68,7 @@ std::string Where(const Incident& incident, std::size_t max_units) {
 }
 
 std::string Title(const Incident& incident) {
-  std::string text = IsResolved(incident) ? "Resolved" : SeverityWord(incident.severity);
+  std::string text = IsResolved(incident) ? std::string(kResolved) : SeverityWord(incident.severity);
   text += ": " + EscapeUserText(incident.alertname, 80);
   const std::string where = Where(incident, 150);
   if (!where.empty()) text += ": " + where;
@@ -186,6 +191,7 @@ Json Fields(const Incident& incident, const CardContext& context) {
   AddField(&fields, "Lost spans", Losses(incident), true);
   AddField(&fields, "Labels", OtherLabels(incident), false);
   AddField(&fields, "History", Earlier(context), false);
+  AddField(&fields, "Note", context.unwatched ? kUnwatchedNote : "", false);
   return fields;
 }
 
@@ -241,11 +247,11 @@ core::Severity FoldSeverity(const std::vector<const Incident*>& members) {
 
 std::string RenderCard(const Incident& incident, const CardContext& context) {
   Json embed;
-  embed["title"] = Title(incident);
+  embed["title"] = context.unwatched ? "No longer watched" + Title(incident).substr(kResolved.size()) : Title(incident);
   const std::string* summary = Find(incident.annotations, "summary");
   std::string description = summary != nullptr ? EscapeUserText(*summary, kSummaryUnits) : "";
   if (!description.empty()) embed["description"] = description;
-  embed["color"] = IsResolved(incident) ? kGreen : Colour(incident.severity);
+  embed["color"] = context.unwatched ? kGrey : IsResolved(incident) ? kGreen : Colour(incident.severity);
   embed["fields"] = Fields(incident, context);
   const std::string& fingerprint = incident.fingerprint;
   const bool is_hex =

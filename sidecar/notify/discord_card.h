@@ -20,6 +20,7 @@ struct CardContext {
   Reason reason = Reason::kNew;
   bool trace_stored = true;  // false: the trace is named, not linked
   std::string earlier_link;  // of the message that this one replaces; may be empty
+  bool unwatched = false;    // resolved only because a restarted Spanwatch does not watch it any more
 };
 
 // One incident's live message; the same body posts it and edits it.

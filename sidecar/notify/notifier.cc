@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "sidecar/core/mutex.h"
+#include "sidecar/notify/committer.h"
 #include "sidecar/notify/discord_url.h"
+#include "sidecar/notify/outbox.h"
+#include "sidecar/notify/steady.h"
 #include "sidecar/notify/worker.h"
 
 namespace spanwatch::notify {
@@ -16,18 +19,51 @@ std::string WebhookUrlProblem(const std::string& url) {
 
 class Notifier::Impl {
  public:
-  explicit Impl(const Options& options) { Apply(options); }
+  explicit Impl(const Options& options) : holding_(options.hold_until_reconcile) {
+    if (!options.state_path.empty()) {
+      OutboxOptions outbox;
+      outbox.path = options.state_path;
+      outbox.max_bytes = options.state_max_bytes;
+      outbox.retry_ns = options.state_retry_ns;
+      outbox_ = std::make_shared<Outbox>(std::move(outbox));
+      committer_ = std::make_shared<Committer>(
+          outbox_, options.queue_limit,
+          [this](const auto& transitions, std::uint64_t sequence) { Deliver(transitions, sequence); },
+          [this](const auto& living) { DoReconcile(living); });
+    }
+    Apply(options);
+  }
 
   void Start() EXCLUDES(mutex_) {
     MutexLock lock(&mutex_);
-    started_ = true;
-    for (const auto& worker : workers_) worker->Start();
+    if (std::exchange(started_, true) || stopped_) return;
+    if (outbox_ != nullptr) {
+      outbox_->Open();
+      outbox_->ForgetAllBut(Names());
+    }
+    for (const auto& worker : workers_) Begin(worker.get());
+    if (committer_ != nullptr) committer_->Start();
   }
 
-  void Enqueue(const std::vector<core::Transition>& transitions) EXCLUDES(mutex_) {
+  void Enqueue(std::vector<core::Transition> transitions) EXCLUDES(mutex_) {
     if (transitions.empty()) return;
-    MutexLock lock(&mutex_);
-    for (const auto& worker : workers_) worker->Enqueue(transitions);
+    if (committer_ != nullptr) return committer_->Enqueue(std::move(transitions));
+    Deliver(transitions, 0);
+  }
+
+  void Reconcile(const std::vector<core::Incident>& living) EXCLUDES(mutex_) {
+    if (committer_ != nullptr) return committer_->EnqueueReconcile(living);
+    DoReconcile(living);
+  }
+
+  std::int64_t CommittedNs() const { return outbox_ == nullptr ? INT64_MIN : outbox_->committed_ns(); }
+
+  OutboxStatus GetOutboxStatus() const {
+    if (outbox_ == nullptr) return {};
+    OutboxStatus status = outbox_->GetStatus();
+    status.pending += committer_->Waiting();
+    status.given_up += committer_->Dropped();
+    return status;
   }
 
   // Targets are known by name; those that are no longer named end.
@@ -45,8 +81,8 @@ class Notifier::Impl {
           (*it)->Configure(target, options);
           next.push_back(*it);
         } else {
-          next.push_back(std::make_shared<Worker>(target, options, gate_));
-          if (started_) next.back()->Start();
+          next.push_back(std::make_shared<Worker>(target, options, gate_, outbox_));
+          if (started_) Begin(next.back().get());
         }
       }
       for (const auto& worker : workers_) {
@@ -55,6 +91,8 @@ class Notifier::Impl {
       workers_ = std::move(next);
     }
     StopAll(gone, 0);
+    MutexLock lock(&mutex_);
+    if (started_ && outbox_ != nullptr && !gone.empty()) outbox_->ForgetAllBut(Names());
   }
 
   std::size_t Stop(std::int64_t budget_ns) EXCLUDES(mutex_) {
@@ -62,9 +100,18 @@ class Notifier::Impl {
     {
       MutexLock lock(&mutex_);
       if (std::exchange(stopped_, true)) return 0;
+    }
+    // First what was decided goes to disk and to the receivers, then these end.
+    const std::int64_t deadline = SteadyNow() + std::max<std::int64_t>(budget_ns, 0);
+    std::size_t undelivered = committer_ == nullptr ? 0 : committer_->Stop(deadline);
+    const bool disk_hangs = undelivered > 0;
+    {
+      MutexLock lock(&mutex_);
       workers = workers_;
     }
-    return StopAll(workers, budget_ns);
+    undelivered += StopAll(workers, deadline - SteadyNow());
+    if (outbox_ != nullptr && !disk_hangs) outbox_->Close();
+    return undelivered;
   }
 
   std::vector<TargetStatus> Status() const EXCLUDES(mutex_) {
@@ -90,9 +137,37 @@ class Notifier::Impl {
     return undelivered;
   }
 
+  void Deliver(const std::vector<core::Transition>& transitions, std::uint64_t sequence) EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    for (const auto& worker : workers_) worker->Enqueue(transitions, sequence);
+  }
+
+  void DoReconcile(const std::vector<core::Incident>& living) EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    const bool was_holding = std::exchange(holding_, false);
+    for (const auto& worker : workers_) {
+      worker->Reconcile(living, outbox_ != nullptr && outbox_->was_new());
+      if (was_holding && started_ && !stopped_) worker->Start();
+    }
+  }
+
+  void Begin(Worker* worker) REQUIRES(mutex_) {
+    if (outbox_ != nullptr) worker->Load();
+    if (!holding_) worker->Start();
+  }
+
+  std::vector<std::string> Names() const REQUIRES(mutex_) {
+    std::vector<std::string> names;
+    for (const auto& worker : workers_) names.push_back(worker->name());
+    return names;
+  }
+
   const std::shared_ptr<GlobalGate> gate_ = std::make_shared<GlobalGate>(0);
+  std::shared_ptr<Outbox> outbox_;  // these two: fixed from construction on; null without a file
+  std::shared_ptr<Committer> committer_;
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Worker>> workers_ GUARDED_BY(mutex_);
+  bool holding_ GUARDED_BY(mutex_);  // nothing is sent before the fold is done
   bool started_ GUARDED_BY(mutex_) = false;
   bool stopped_ GUARDED_BY(mutex_) = false;
 };
@@ -101,7 +176,10 @@ Notifier::Notifier(Options options) : impl_(std::make_unique<Impl>(options)) {}
 Notifier::~Notifier() { Stop(0); }
 
 void Notifier::Start() { impl_->Start(); }
-void Notifier::Enqueue(std::vector<core::Transition> transitions) { impl_->Enqueue(transitions); }
+void Notifier::Enqueue(std::vector<core::Transition> transitions) { impl_->Enqueue(std::move(transitions)); }
+std::int64_t Notifier::CommittedNs() const { return impl_->CommittedNs(); }
+void Notifier::Reconcile(const std::vector<core::Incident>& living) { impl_->Reconcile(living); }
+OutboxStatus Notifier::GetOutboxStatus() const { return impl_->GetOutboxStatus(); }
 std::size_t Notifier::Stop(std::int64_t budget_ns) { return impl_->Stop(budget_ns); }
 void Notifier::Reconfigure(Options options) { impl_->Apply(options); }
 std::vector<TargetStatus> Notifier::Status() const { return impl_->Status(); }

@@ -2,7 +2,13 @@
 // Each target has a thread of its own, so that one that hangs holds up no other. Transitions wait in a bounded queue; a
 // full queue drops the oldest update first, never a firing or a resolution that somebody waits for, and counts.
 //
-// Threads: every function may be called from any thread. Enqueue only queues: it never waits for the network.
+// With a file (Options::state_path) a decided alert outlives the process: a transition is written there before it is
+// sent, a second one with the same id is ignored, and a restart goes on with the messages that are out. Delivery is at
+// least once: only when the process died between a post and the writing down of its answer may a message come twice,
+// and that is counted (possible_duplicates). Without a working disk it goes on in memory and says so (GetOutboxStatus).
+//
+// Threads: every function may be called from any thread. Enqueue only queues: it never waits for network or disk.
+// Start, Reconfigure and Stop may wait for the disk.
 #ifndef SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_
 #define SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_
 
@@ -13,6 +19,7 @@
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/notify/outbox_status.h"
 
 namespace spanwatch::notify {
 
@@ -35,6 +42,12 @@ struct Options {
   std::size_t storm_messages = 10;  // above that many new messages in storm_per_ns the rest share one; 0: no limit
   std::int64_t storm_per_ns = 10'000'000'000;
   std::string version = "0.1.0";  // for the User-Agent
+
+  // Of the outbox, which outlives the process. Fixed at construction: Reconfigure changes nothing here.
+  std::string state_path;                       // its file; empty: memory only
+  std::int64_t state_max_bytes = 64 << 20;      // of the file
+  std::int64_t state_retry_ns = 5'000'000'000;  // after a failed write the disk is left alone for so long
+  bool hold_until_reconcile = false;            // nothing is sent before Reconcile was called
 };
 
 struct TargetStatus {
@@ -62,7 +75,13 @@ class Notifier {
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
 
-  void Start();
+  void Start();  // reads the outbox
+  // Engine time of the latest transition that is on disk; INT64_MIN: none. After Start a fold of the journal passes the
+  // transitions from that time on: those of that very time that are on disk already are ignored by their ids.
+  std::int64_t CommittedNs() const;
+  // Once after Start, when the fold is done: `living` are the engine's incidents. Those that fire here and that the
+  // engine does not know are shown as ended, with a note that nobody watches them any more.
+  void Reconcile(const std::vector<core::Incident>& living);
   void Enqueue(std::vector<core::Transition> transitions);
   // Delivers what waits for at most `budget_ns`, then ends the thread. Returns how many messages were not delivered.
   std::size_t Stop(std::int64_t budget_ns);
@@ -70,6 +89,7 @@ class Notifier {
 
   std::vector<TargetStatus> Status() const;
   std::vector<Counters> Counts() const;
+  OutboxStatus GetOutboxStatus() const;
 
  private:
   class Impl;

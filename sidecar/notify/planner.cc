@@ -1,6 +1,7 @@
 #include "sidecar/notify/planner.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace spanwatch::notify {
@@ -9,6 +10,15 @@ namespace {
 using core::AlertState;
 
 bool IsResolved(const core::Incident& incident) { return incident.state == AlertState::kResolved; }
+
+// The number in "<incident id>/3/escalated"; 0 if there is none.
+std::uint64_t NumberOf(const core::Transition& transition) {
+  const std::string& id = transition.id;
+  std::uint64_t number = 0;
+  const std::size_t begin = id.find('/');
+  if (begin != std::string::npos) std::from_chars(id.data() + begin + 1, id.data() + id.size(), number);
+  return number;
+}
 
 }  // namespace
 
@@ -42,33 +52,49 @@ void Planner::SetWebhook(bool usable, bool same_webhook, std::int64_t now_ns) {
   for (Tracked* tracked : firing) Place(tracked, now_ns);
 }
 
-void Planner::Add(const core::Transition& transition, std::int64_t now_ns) {
+void Planner::Add(const core::Transition& transition, std::int64_t now_ns, bool inherited) {
   const core::Incident& incident = transition.incident;
   if (incident.state != AlertState::kFiring && incident.state != AlertState::kResolved) return;
+  const std::uint64_t number = NumberOf(transition);
   auto it = incidents_.find(incident.id);
   if (it == incidents_.end()) {
     if (!MakeRoom()) {
       ++counters_.dropped;
       return;
     }
-    it = incidents_.emplace(incident.id, Tracked{incident, 0}).first;
-    Place(&it->second, now_ns);
-  } else {
+    it = incidents_.emplace(incident.id, Tracked{}).first;
     it->second.incident = incident;
-    const SlotId id = it->second.slot;
-    Slot& slot = slots_.at(id);
-    // After a fall, the next rise is news again.
-    if (!slot.is_fold && transition.kind == core::TransitionKind::kDeescalated) {
-      slot.announced = std::min(slot.announced, incident.severity);
-    }
-    Show(id, incident, AllResolved(slot), now_ns);
+    it->second.number = number;
+    it->second.inherited = inherited;
+    Place(&it->second, now_ns);
+    return RetireIfUntold(it->second.slot);
   }
-  // Nobody is to be told of what was over before there was anybody to tell.
-  const SlotId id = it->second.slot;
-  if ((!usable_ || given_up_) && AllResolved(slots_.at(id))) {
-    if (given_up_) ++counters_.failed;
-    Retire(id);
+  Tracked& tracked = it->second;
+  if (number < tracked.number) return;  // a repeat of what was overtaken
+  tracked.incident = incident;
+  tracked.number = number;
+  tracked.unwatched = false;
+  tracked.inherited = inherited;
+  ++tracked.version;
+  // After a fall, the next rise is news again.
+  Slot& slot = slots_.at(tracked.slot);
+  if (!slot.is_fold && transition.kind == core::TransitionKind::kDeescalated) {
+    slot.announced = std::min(slot.announced, incident.severity);
   }
+  Changed(&tracked, now_ns);
+}
+
+void Planner::Changed(Tracked* tracked, std::int64_t now_ns) {
+  const SlotId id = tracked->slot;
+  Show(id, tracked->incident, AllResolved(slots_.at(id)), now_ns);
+  RetireIfUntold(tracked->slot);
+}
+
+// Nobody is to be told of what was over before there was anybody to tell.
+void Planner::RetireIfUntold(SlotId id) {
+  if ((usable_ && !given_up_) || !AllResolved(slots_.at(id))) return;
+  if (given_up_) ++counters_.failed;
+  Retire(id);
 }
 
 void Planner::Show(SlotId id, const core::Incident& changed, bool urgent, std::int64_t now_ns) {

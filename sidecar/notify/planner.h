@@ -21,6 +21,7 @@
 #include "sidecar/notify/discord_card.h"
 #include "sidecar/notify/discord_reply.h"
 #include "sidecar/notify/rate_limit.h"
+#include "sidecar/notify/stored.h"
 
 namespace spanwatch::notify {
 
@@ -57,7 +58,19 @@ class Planner {
   // that still fire are posted anew. Ends having given up.
   void SetWebhook(bool usable, bool same_webhook, std::int64_t now_ns);
 
-  void Add(const core::Transition& transition, std::int64_t now_ns);
+  // `inherited`: it was decided before this process began.
+  void Add(const core::Transition& transition, std::int64_t now_ns, bool inherited = false);
+
+  // Once, before anything else: goes on from what an earlier process left. Posts that were under way when it died count
+  // as possible duplicates. Returns how many rows could not be read. SetWebhook must follow.
+  std::size_t Load(const StoredReceiver& stored, std::int64_t now_ns, std::int64_t wall_ns);
+  // After a restart: inherited incidents that fire here and are not among `living` are shown as ended, because nobody
+  // watches them any more. `tell_living`: what fires there and is not known here is told, although its transition may
+  // be long past.
+  void Reconcile(const std::vector<core::Incident>& living, bool tell_living, std::int64_t now_ns);
+  // What is to be stored, as it differs from the last call's. ForgetSaved: the next call gives everything.
+  Changes TakeChanges();
+  void ForgetSaved();
 
   // The next request to send, if one may be sent now; its outcome must be told by OnReply before the next one is given.
   std::optional<Request> Next(std::int64_t now_ns);
@@ -113,6 +126,17 @@ class Planner {
   struct Tracked {
     core::Incident incident;
     SlotId slot = 0;
+    std::uint64_t joined = 0;   // place among those of its slot
+    std::uint64_t number = 0;   // of its latest transition within the incident
+    std::uint64_t version = 0;  // grows with each change of what is stored
+    bool unwatched = false;     // ended by a restart, not by itself
+    bool inherited = false;     // this process's engine did not tell about it yet
+  };
+  struct SavedIncident {
+    std::uint64_t version = 0;
+    SlotId slot = 0;
+    std::uint64_t joined = 0;
+    friend bool operator==(const SavedIncident&, const SavedIncident&) = default;
   };
   struct Group {
     std::int64_t begin_ns = 0;
@@ -139,7 +163,14 @@ class Planner {
   bool OpenForMembers(const Slot& slot, std::int64_t now_ns) const;
   bool MakeRoom();
 
+  // planner_store.cc
+  void Encode(const Slot& slot, bool under_way, std::string* out) const;
+  bool Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const;
+  void DropLooseSlots();
+
   // planner.cc: what each message should show.
+  void Changed(Tracked* tracked, std::int64_t now_ns);
+  void RetireIfUntold(SlotId id);
   void Show(SlotId id, const core::Incident& changed, bool urgent, std::int64_t now_ns);
   void Touch(Slot* slot, bool urgent, std::int64_t now_ns);
   void Sweep(std::int64_t now_ns);
@@ -174,6 +205,11 @@ class Planner {
   SlotId receiver_fold_ = 0;
   SlotId last_slot_ = 0;
   std::uint64_t last_order_ = 0;
+  std::uint64_t last_joined_ = 0;
+  std::int64_t to_wall_ns_ = 0;  // monotonic time plus this is wall clock, as it was at the start
+  bool saved_is_valid_ = false;
+  std::map<SlotId, std::uint64_t> saved_slots_;  // hashes of what is stored
+  std::map<std::string, SavedIncident> saved_incidents_;
   std::optional<InFlight> in_flight_;
   RateLimiter limiter_;
   int failures_ = 0;  // in a row, of the receiver

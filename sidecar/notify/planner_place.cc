@@ -85,6 +85,7 @@ Planner::SlotId Planner::NewSlot(bool is_fold, std::int64_t now_ns) {
 
 void Planner::Join(Tracked* tracked, SlotId id, std::int64_t now_ns) {
   tracked->slot = id;
+  tracked->joined = ++last_joined_;
   Slot& slot = slots_.at(id);
   slot.members.push_back(tracked->incident.id);
   Show(id, tracked->incident, false, now_ns);

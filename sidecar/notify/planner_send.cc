@@ -83,6 +83,7 @@ std::string Planner::Render(const Slot& slot) const {
   context.external_url = options_.external_url;
   context.reason = slot.reason;
   context.earlier_link = slot.earlier_link;
+  context.unwatched = incidents_.at(first.id).unwatched;
   if (slot.is_fold) return RenderFold({slot.alertname, slot.service, members}, context);
   context.trace_stored =
       !options_.trace_stored || !first.worst_trace.IsValid() || options_.trace_stored(first.worst_trace);

@@ -46,6 +46,14 @@ void TransitionQueue::Erase(List::iterator it) {
   entries_.erase(it);
 }
 
+void TransitionQueue::DropResolved() {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto next = std::next(it);
+    if (it->transition.kind == TransitionKind::kResolved) Erase(it);
+    it = next;
+  }
+}
+
 std::vector<core::Transition> TransitionQueue::TakeAll() {
   std::vector<core::Transition> all;
   all.reserve(entries_.size());

@@ -23,6 +23,8 @@ class TransitionQueue {
   void SetLimit(std::size_t limit) { limit_ = limit; }
   // Returns how many incidents' transitions were dropped to make room.
   std::size_t Push(core::Transition transition);
+  // Drops those whose incident is over.
+  void DropResolved();
   // All that waits, in the order in which the incidents first came. Leaves the queue empty.
   std::vector<core::Transition> TakeAll();
   std::size_t size() const { return entries_.size(); }

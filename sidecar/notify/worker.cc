@@ -5,8 +5,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "sidecar/notify/discord_http.h"
+#include "sidecar/notify/steady.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -29,28 +31,29 @@ PlannerOptions ToPlannerOptions(const Options& options) {
   return result;
 }
 
-std::int64_t WallNow() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-std::chrono::steady_clock::time_point ToSteady(std::int64_t ns) {
-  return std::chrono::steady_clock::time_point(
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::nanoseconds(ns)));
-}
-
 }  // namespace
 
-std::int64_t SteadyNow() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-Worker::Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate)
-    : name_(target.name), gate_(std::move(gate)), planner_(ToPlannerOptions(options)), queue_(options.queue_limit) {
+Worker::Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate,
+               std::shared_ptr<Outbox> outbox)
+    : name_(target.name),
+      gate_(std::move(gate)),
+      outbox_(std::move(outbox)),
+      planner_(ToPlannerOptions(options)),
+      queue_(options.queue_limit) {
   status_.name = counters_.receiver = name_;
   status_.configured = !target.webhook_url.empty();
   new_settings_ = Settings{std::move(target), options};
+}
+
+void Worker::Load() {
+  StoredReceiver stored = outbox_->Load(name_, &receiver_);
+  outbox_->CountUnreadable(planner_.Load(stored, SteadyNow(), WallNow()));
+  loaded_ = true;
+  webhook_ = stored.webhook;
+  unconsumed_ = std::move(stored.unconsumed);
+  MutexLock lock(&mutex_);
+  queue_sequence_ = stored.sequence;
+  counters_.possible_duplicates = planner_.counters().possible_duplicates;
 }
 
 void Worker::Start() {
@@ -59,11 +62,21 @@ void Worker::Start() {
   thread_ = std::thread(&Worker::Run, shared_from_this());
 }
 
-void Worker::Enqueue(const std::vector<core::Transition>& transitions) {
+void Worker::Enqueue(const std::vector<core::Transition>& transitions, std::uint64_t sequence) {
   {
     MutexLock lock(&mutex_);
     if (stopping_) return;
     for (const core::Transition& transition : transitions) queue_dropped_ += queue_.Push(transition);
+    queue_sequence_ = std::max(queue_sequence_, sequence);
+  }
+  wake_.notify_all();
+}
+
+void Worker::Reconcile(const std::vector<core::Incident>& living, bool nothing_known) {
+  {
+    MutexLock lock(&mutex_);
+    if (nothing_known && !thread_.joinable()) queue_.DropResolved();
+    living_ = Living{living, nothing_known};
   }
   wake_.notify_all();
 }
@@ -81,7 +94,7 @@ void Worker::Run(std::shared_ptr<Worker> self) {
   // A peer that closes while we write is an error, not a signal; the process's own signals go to its main thread.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGXFSZ}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   while (self->Step()) {
   }
@@ -93,12 +106,15 @@ void Worker::Run(std::shared_ptr<Worker> self) {
   self->wake_.notify_all();
 }
 
-bool Worker::HasNews() const { return !queue_.empty() || new_settings_.has_value() || stopping_; }
+bool Worker::HasNews() const {
+  return !queue_.empty() || queue_sequence_ > taken_sequence_ || living_ || new_settings_ || stopping_;
+}
 
 Worker::Work Worker::WaitForWork() {
   const std::int64_t now = SteadyNow();
   const std::int64_t due = std::max(planner_.NextDue(), gate_->load());
-  const std::int64_t until = std::min(due, now + kLongestSleep);
+  const std::int64_t save_at = save_at_ns_ == INT64_MIN ? INT64_MAX : save_at_ns_;
+  const std::int64_t until = std::min({due, save_at, now + kLongestSleep});
   const bool nothing_left = planner_.Waiting(true) == 0 || planner_.given_up();
   MutexLock lock(&mutex_);
   while (!HasNews() && SteadyNow() < until) wake_.wait_until(mutex_, ToSteady(until));
@@ -108,6 +124,8 @@ Worker::Work Worker::WaitForWork() {
   }
   Work work;
   work.transitions = queue_.TakeAll();
+  work.sequence = taken_sequence_ = queue_sequence_;
+  work.living = std::exchange(living_, std::nullopt);
   work.settings = std::exchange(new_settings_, std::nullopt);
   work.stopping = stopping_;
   work.deadline_ns = deadline_ns_;
@@ -116,18 +134,51 @@ Worker::Work Worker::WaitForWork() {
 
 bool Worker::Step() {
   Work work = WaitForWork();
-  if (work.settings) Adopt(std::move(*work.settings));
-  const std::int64_t now = SteadyNow();
-  for (const core::Transition& transition : work.transitions) planner_.Add(transition, now);
+  Take(&work);
   if (work.stopping) {
-    if (now >= work.deadline_ns || planner_.Waiting(true) == 0 || planner_.given_up()) {
+    if (SteadyNow() >= work.deadline_ns || planner_.Waiting(true) == 0 || planner_.given_up()) {
+      Save();
       Publish();
       return false;
     }
   }
   const bool sent = SendOne();
-  if (sent || !work.transitions.empty() || work.settings) Publish();
+  if (!sent) Save();
+  if (sent || !work.transitions.empty() || work.settings || work.living) Publish();
   return true;
+}
+
+void Worker::Take(Work* work) {
+  if (work->settings) Adopt(std::move(*work->settings));
+  const std::int64_t now = SteadyNow();
+  for (const core::Transition& transition : std::exchange(unconsumed_, {})) planner_.Add(transition, now, true);
+  for (const core::Transition& transition : work->transitions) planner_.Add(transition, now);
+  sequence_ = work->sequence;
+  if (work->living) planner_.Reconcile(work->living->incidents, work->living->tell_all, now);
+}
+
+// What failed is written later, all of it at once: what the disk holds by then is of an earlier time.
+void Worker::Save() {
+  if (outbox_ == nullptr || SteadyNow() < save_at_ns_) return;
+  const Changes changes = planner_.TakeChanges();
+  if (changes.Empty() && sequence_ == stored_sequence_ && webhook_ == stored_webhook_) return;
+  if (outbox_->Save(&receiver_, changes, sequence_, webhook_)) {
+    stored_sequence_ = sequence_;
+    stored_webhook_ = webhook_;
+    save_at_ns_ = INT64_MIN;
+  } else {
+    planner_.ForgetSaved();
+    save_at_ns_ = SteadyNow() + outbox_->retry_ns();
+  }
+}
+
+// Messages can only be edited by the webhook that posted them.
+bool Worker::IsSameWebhook(const std::optional<WebhookEndpoint>& endpoint) {
+  const bool first = std::exchange(loaded_, false);
+  if (!endpoint) return first;  // as long as nothing can be sent, the messages of an earlier process are kept
+  if (outbox_ == nullptr) return endpoint_ && *endpoint == *endpoint_;
+  std::string fingerprint = outbox_->Fingerprint(endpoint->origin + "\n" + endpoint->path + "\n" + endpoint->thread_id);
+  return std::exchange(webhook_, fingerprint) == fingerprint;
 }
 
 void Worker::Adopt(Settings settings) {
@@ -143,15 +194,18 @@ void Worker::Adopt(Settings settings) {
       spdlog::error("receiver '{}': {}; nothing is posted", name_, url_problem_);
     }
   }
-  const bool same = endpoint && endpoint_ && *endpoint == *endpoint_;
+  const bool same = IsSameWebhook(endpoint);
   endpoint_ = std::move(endpoint);
   planner_.SetOptions(ToPlannerOptions(settings.options));
   planner_.SetWebhook(endpoint_.has_value(), same, SteadyNow());
   told_given_up_ = told_failing_ = false;
-  std::shared_ptr<HttpClient> client;
+  std::shared_ptr<client::HttpClient> client;
   if (endpoint_) {
-    client =
-        std::make_shared<HttpClient>(endpoint_->origin, settings.options.request_timeout_ns, settings.options.version);
+    user_agent_ = DiscordUserAgent(settings.options.external_url, settings.options.version);
+    client::Options http;
+    http.origin = endpoint_->origin;
+    http.timeout_ns = settings.options.request_timeout_ns;
+    client = std::make_shared<client::HttpClient>(http);
   }
   MutexLock lock(&mutex_);
   client_ = std::move(client);
@@ -161,7 +215,8 @@ bool Worker::SendOne() {
   if (const std::int64_t closed_until = gate_->load(); closed_until > SteadyNow()) return false;
   const std::optional<Request> request = planner_.Next(SteadyNow());
   if (!request) return false;
-  std::shared_ptr<HttpClient> client;
+  if (request->method == Method::kPost) Save();
+  std::shared_ptr<client::HttpClient> client;
   {
     MutexLock lock(&mutex_);
     client = client_;
@@ -169,7 +224,7 @@ bool Worker::SendOne() {
   const std::string target = request->method == Method::kPatch  ? endpoint_->MessageTarget(request->message_id)
                              : request->method == Method::kPost ? endpoint_->PostTarget()
                                                                 : endpoint_->path;
-  Reply reply = client->Send(request->method, target, request->body);
+  Reply reply = DiscordHttpReply(client->Send(DiscordHttpRequest(request->method, target, request->body, user_agent_)));
   reply.body = RemoveSecrets(std::move(reply.body), *endpoint_);
   reply.transport_error = RemoveSecrets(std::move(reply.transport_error), *endpoint_);
   planner_.OnReply(reply, SteadyNow(), WallNow());
@@ -178,6 +233,7 @@ bool Worker::SendOne() {
     while (old < block && !gate_->compare_exchange_weak(old, block)) {
     }
   }
+  Save();
   return true;
 }
 
@@ -240,7 +296,7 @@ bool Worker::WaitUntilDone(std::int64_t until_ns) {
 std::size_t Worker::FinishStop(std::int64_t deadline_ns) {
   bool done = WaitUntilDone(deadline_ns);
   if (!done) {
-    std::shared_ptr<HttpClient> client;
+    std::shared_ptr<client::HttpClient> client;
     {
       MutexLock lock(&mutex_);
       client = client_;

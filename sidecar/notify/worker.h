@@ -1,5 +1,6 @@
 // One target's thread: takes transitions from its queue into its planner, sends what the planner asks for, publishes
-// status.
+// status. With an outbox it goes on from what an earlier process left there, stores before each post that one is under
+// way, and after each answer what it meant.
 //
 // Threads: all public functions may be called from any thread. The object must be held by shared_ptr: a thread that
 // does not end in time (a name lookup that hangs) is left behind and keeps its worker alive; it calls nothing from
@@ -15,10 +16,11 @@
 #include <thread>
 #include <vector>
 
+#include "sidecar/client/http_client.h"
 #include "sidecar/core/mutex.h"
 #include "sidecar/notify/discord_url.h"
-#include "sidecar/notify/http_client.h"
 #include "sidecar/notify/notifier.h"
+#include "sidecar/notify/outbox.h"
 #include "sidecar/notify/planner.h"
 #include "sidecar/notify/transition_queue.h"
 
@@ -30,13 +32,22 @@ using GlobalGate = std::atomic<std::int64_t>;
 
 class Worker : public std::enable_shared_from_this<Worker> {
  public:
-  Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate);
+  // `outbox` may be null: nothing is kept.
+  Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate,
+         std::shared_ptr<Outbox> outbox);
   ~Worker() = default;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Before Start, once, and only with an outbox: takes what an earlier process left. Waits for the disk.
+  void Load() EXCLUDES(mutex_);
   void Start() EXCLUDES(mutex_);
-  void Enqueue(const std::vector<core::Transition>& transitions) EXCLUDES(mutex_);
+  // `sequence`: of the last transition on disk; 0 without an outbox.
+  void Enqueue(const std::vector<core::Transition>& transitions, std::uint64_t sequence) EXCLUDES(mutex_);
+  // `nothing_known`: there was no outbox to go on from. Then of what waits for a thread that was not started yet, that
+  // is of a fold, the past is not told: nobody knows whether it was told before. What still fires is, even if it began
+  // long ago.
+  void Reconcile(const std::vector<core::Incident>& living, bool nothing_known) EXCLUDES(mutex_);
   void Configure(DiscordTarget target, const Options& options) EXCLUDES(mutex_);
   // After this no message is begun later than `deadline_ns` (steady clock). Does not wait.
   void BeginStop(std::int64_t deadline_ns) EXCLUDES(mutex_);
@@ -53,8 +64,14 @@ class Worker : public std::enable_shared_from_this<Worker> {
     DiscordTarget target;
     Options options;
   };
+  struct Living {
+    std::vector<core::Incident> incidents;
+    bool tell_all = false;
+  };
   struct Work {
     std::vector<core::Transition> transitions;
+    std::uint64_t sequence = 0;
+    std::optional<Living> living;
     std::optional<Settings> settings;
     bool stopping = false;
     std::int64_t deadline_ns = INT64_MAX;
@@ -66,28 +83,44 @@ class Worker : public std::enable_shared_from_this<Worker> {
   Work WaitForWork() EXCLUDES(mutex_);
   bool HasNews() const REQUIRES(mutex_);
   void Adopt(Settings settings) EXCLUDES(mutex_);
+  bool IsSameWebhook(const std::optional<WebhookEndpoint>& endpoint);
+  void Take(Work* work);
   bool SendOne() EXCLUDES(mutex_);
+  void Save();
   void Publish() EXCLUDES(mutex_);
   void LogChanges();
   bool WaitUntilDone(std::int64_t until_ns) EXCLUDES(mutex_);
 
   const std::string name_;
   const std::shared_ptr<GlobalGate> gate_;
+  const std::shared_ptr<Outbox> outbox_;
   std::atomic<bool> abandoned_{false};
 
   // The thread's own.
   Planner planner_;
   std::optional<WebhookEndpoint> endpoint_;
   std::string url_problem_;
+  std::string user_agent_;
   bool has_url_ = false;
   bool told_given_up_ = false;
   bool told_failing_ = false;
+  Outbox::Receiver receiver_;
+  std::vector<core::Transition> unconsumed_;  // of an earlier process
+  bool loaded_ = false;                       // and no webhook adopted since
+  std::string webhook_;                       // fingerprint
+  std::uint64_t sequence_ = 0;                // up to which the planner was given all transitions
+  std::uint64_t stored_sequence_ = 0;         // what of these two is on disk
+  std::string stored_webhook_;
+  std::int64_t save_at_ns_ = INT64_MIN;  // after a failure: not before
 
   mutable Mutex mutex_;
   CondVar wake_;
   TransitionQueue queue_ GUARDED_BY(mutex_);
+  std::uint64_t queue_sequence_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t taken_sequence_ GUARDED_BY(mutex_) = 0;
+  std::optional<Living> living_ GUARDED_BY(mutex_);
   std::optional<Settings> new_settings_ GUARDED_BY(mutex_);
-  std::shared_ptr<HttpClient> client_ GUARDED_BY(mutex_);
+  std::shared_ptr<client::HttpClient> client_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool done_ GUARDED_BY(mutex_) = false;
   std::int64_t deadline_ns_ GUARDED_BY(mutex_) = INT64_MAX;
@@ -97,9 +130,6 @@ class Worker : public std::enable_shared_from_this<Worker> {
   Counters counters_ GUARDED_BY(mutex_);
   std::thread thread_ GUARDED_BY(mutex_);
 };
-
-// Nanoseconds of the steady clock.
-std::int64_t SteadyNow();
 
 }  // namespace spanwatch::notify
 

@@ -3,14 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include <atomic>
 #include <chrono>
 #include <thread>
 
-#include "sidecar/notify/http_client.h"
 #include "tests/unit/notify/imitation.h"
 #include "tests/unit/notify/incidents.h"
 
@@ -55,7 +52,7 @@ TEST(Notifier, PostsEditsAndResolves) {
   EXPECT_EQ(message["pings"], nlohmann::json::array());
   EXPECT_THAT(message["embeds"][0].dump(), testing::HasSubstr("http://localhost:9464/trace/0123456789abcdef"));
   EXPECT_THAT(state["requests"][0]["headers"]["User-Agent"].get<std::string>(),
-              testing::StartsWith("DiscordBot (https://"));
+              testing::StartsWith("DiscordBot (http://localhost:9464/, "));
   const Counters counts = notifier.Counts().at(0);
   EXPECT_EQ(counts.posted, 1u);
   EXPECT_EQ(counts.edited, 2u);
@@ -181,61 +178,6 @@ TEST(Notifier, ManyThreadsMayUseIt) {
   for (const auto& message : state["messages"]) {
     EXPECT_THAT(message["embeds"][0]["title"].get<std::string>(), testing::StartsWith("Resolved"));
   }
-}
-
-// A server on loopback whose certificate nobody signed.
-class SelfSigned {
- public:
-  SelfSigned() {
-    EVP_PKEY* key = EVP_RSA_gen(2048);
-    X509* certificate = X509_new();
-    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
-    X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
-    X509_sign(certificate, key, EVP_sha256());
-    server_ = std::make_unique<httplib::SSLServer>(certificate, key);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    server_->Post(".*", [this](const httplib::Request&, httplib::Response& response) {
-      reached_ = true;
-      response.status = 200;
-    });
-    port_ = server_->bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_->listen_after_bind(); });
-    while (!server_->is_running()) std::this_thread::yield();
-  }
-  ~SelfSigned() {
-    server_->stop();
-    thread_.join();
-  }
-  int port() const { return port_; }
-  bool reached() const { return reached_; }
-
- private:
-  std::unique_ptr<httplib::SSLServer> server_;
-  int port_ = 0;
-  std::thread thread_;
-  std::atomic<bool> reached_{false};
-};
-
-TEST(HttpClient, RefusesACertificateThatNobodySigned) {
-  SelfSigned server;
-  HttpClient client("https://localhost:" + std::to_string(server.port()), 10 * kSec, "1");
-  const Reply reply = client.Send(Method::kPost, "/", "{}");
-  EXPECT_EQ(reply.status, 0);
-  EXPECT_FALSE(reply.maybe_sent);
-  EXPECT_THAT(reply.transport_error, testing::HasSubstr("certificate is not trusted"));
-  EXPECT_FALSE(server.reached());
-}
-
-TEST(HttpClient, AbortEndsALaterExchangeAtOnce) {
-  HttpClient client("http://127.0.0.1:1", 10 * kSec, "1");
-  EXPECT_THAT(client.Send(Method::kPost, "/", "{}").transport_error, testing::HasSubstr("could not connect"));
-  client.Abort();
-  EXPECT_EQ(client.Send(Method::kPost, "/", "{}").transport_error, "ended before sending");
 }
 
 }  // namespace

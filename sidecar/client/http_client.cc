@@ -1,4 +1,4 @@
-#include "sidecar/notify/http_client.h"
+#include "sidecar/client/http_client.h"
 
 #include <httplib.h>
 
@@ -7,10 +7,8 @@
 #include <chrono>
 #include <exception>
 
-namespace spanwatch::notify {
+namespace spanwatch::client {
 namespace {
-
-constexpr std::size_t kMaxBody = 256 * 1024;
 
 bool NeverLeft(httplib::Error error) {
   switch (error) {
@@ -49,17 +47,34 @@ const char* Explain(httplib::Error error) {
   }
 }
 
+Response Failed(const std::string& why, bool maybe_sent) {
+  Response response;
+  response.transport_error = why;
+  response.maybe_sent = maybe_sent;
+  return response;
+}
+
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 }  // namespace
+
+std::string Response::Header(std::string_view name) const {
+  const auto same = [](char a, char b) { return Lower(a) == Lower(b); };
+  for (const auto& [key, value] : headers) {
+    if (std::equal(key.begin(), key.end(), name.begin(), name.end(), same)) return value;
+  }
+  return "";
+}
 
 class HttpClient::Impl {
  public:
-  // The user agent has the form that Discord asks of every client.
-  Impl(const std::string& origin, std::int64_t timeout_ns, const std::string& version)
-      : timeout_(std::chrono::nanoseconds(timeout_ns)),
-        user_agent_("DiscordBot (https://github.com/spanwatch/spanwatch, " + version + ")"),
-        client_(origin) {
+  explicit Impl(const Options& options)
+      : timeout_(std::chrono::nanoseconds(options.timeout_ns)),
+        max_answer_bytes_(options.max_answer_bytes),
+        client_(options.origin) {
     const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(timeout_);
-    const auto connect = std::min<std::chrono::microseconds>(microseconds, std::chrono::seconds(5));
+    const auto connect = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::nanoseconds(std::min(options.connect_timeout_ns, options.timeout_ns)));
     client_.set_connection_timeout(connect);
     client_.set_read_timeout(microseconds);
     client_.set_write_timeout(microseconds);
@@ -69,33 +84,24 @@ class HttpClient::Impl {
     client_.enable_server_certificate_verification(true);
   }
 
-  Reply Send(Method method, const std::string& target, const std::string& body) {
+  Response Send(const Request& from) {
     if (aborted_.load()) return Failed("ended before sending", false);
     httplib::Request request;
-    request.method = ToString(method);
-    request.path = target;
-    request.set_header("User-Agent", user_agent_);
-    request.set_header("Accept", "application/json");
-    if (method != Method::kGet) {
-      request.set_header("Content-Type", "application/json");
-      request.body = body;
-    }
-    Reply reply;
+    request.method = from.method;
+    request.path = from.target;
+    for (const auto& [name, value] : from.headers) request.set_header(name, value);
+    request.body = from.body;
+    Response response;
     const auto deadline = std::chrono::steady_clock::now() + timeout_;
     request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
-      reply.body.append(data, std::min(size, kMaxBody - reply.body.size()));
-      return reply.body.size() < kMaxBody && std::chrono::steady_clock::now() < deadline;
+      response.body.append(data, std::min(size, max_answer_bytes_ - response.body.size()));
+      return response.body.size() < max_answer_bytes_ && std::chrono::steady_clock::now() < deadline;
     };
     const httplib::Result result = client_.send(request);
     if (!result) return Failed(Explain(result.error()), !NeverLeft(result.error()));
-    reply.status = result->status;
-    reply.retry_after = result->get_header_value("Retry-After");
-    reply.bucket = result->get_header_value("X-RateLimit-Bucket");
-    reply.remaining = result->get_header_value("X-RateLimit-Remaining");
-    reply.reset_after = result->get_header_value("X-RateLimit-Reset-After");
-    reply.scope = result->get_header_value("X-RateLimit-Scope");
-    reply.global = result->get_header_value("X-RateLimit-Global");
-    return reply;
+    response.status = result->status;
+    response.headers.assign(result->headers.begin(), result->headers.end());
+    return response;
   }
 
   void Abort() {
@@ -103,23 +109,16 @@ class HttpClient::Impl {
     client_.stop();
   }
 
-  static Reply Failed(const std::string& why, bool maybe_sent) {
-    Reply reply;
-    reply.transport_error = why;
-    reply.maybe_sent = maybe_sent;
-    return reply;
-  }
-
  private:
   const std::chrono::nanoseconds timeout_;
-  const std::string user_agent_;
+  const std::size_t max_answer_bytes_;
   httplib::Client client_;
   std::atomic<bool> aborted_{false};
 };
 
-HttpClient::HttpClient(const std::string& origin, std::int64_t timeout_ns, const std::string& version) {
+HttpClient::HttpClient(const Options& options) {
   try {
-    impl_ = std::make_unique<Impl>(origin, timeout_ns, version);
+    impl_ = std::make_unique<Impl>(options);
   } catch (const std::exception&) {
     impl_ = nullptr;
   }
@@ -127,12 +126,12 @@ HttpClient::HttpClient(const std::string& origin, std::int64_t timeout_ns, const
 
 HttpClient::~HttpClient() = default;
 
-Reply HttpClient::Send(Method method, const std::string& target, const std::string& body) {
-  if (impl_ == nullptr) return Impl::Failed("the HTTP client could not be set up", false);
+Response HttpClient::Send(const Request& request) {
+  if (impl_ == nullptr) return Failed("the HTTP client could not be set up", false);
   try {
-    return impl_->Send(method, target, body);
+    return impl_->Send(request);
   } catch (const std::exception&) {
-    return Impl::Failed("the HTTP library failed", true);
+    return Failed("the HTTP library failed", true);
   }
 }
 
@@ -140,4 +139,4 @@ void HttpClient::Abort() {
   if (impl_ != nullptr) impl_->Abort();
 }
 
-}  // namespace spanwatch::notify
+}  // namespace spanwatch::client

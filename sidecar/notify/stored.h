@@ -1,0 +1,50 @@
+// What the outbox keeps of one receiver: plain values between the planner, who knows what they mean, and the outbox,
+// who knows where they lie.
+#ifndef SPANWATCH_SIDECAR_NOTIFY_STORED_H_
+#define SPANWATCH_SIDECAR_NOTIFY_STORED_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sidecar/core/incident.h"
+
+namespace spanwatch::notify {
+
+struct StoredIncident {
+  std::string id;
+  std::uint64_t slot = 0;    // the message that tells about it
+  std::uint64_t joined = 0;  // its place among those that share a message
+  std::string body;          // planner_store.cc
+};
+
+struct StoredSlot {
+  std::uint64_t id = 0;
+  std::string body;  // planner_store.cc
+};
+
+// What became different since the last time it was asked.
+struct Changes {
+  bool reset = false;  // all that was stored before is void
+  std::vector<StoredIncident> incidents;
+  std::vector<std::string> removed_incidents;
+  std::vector<StoredSlot> slots;
+  std::vector<std::uint64_t> removed_slots;
+
+  bool Empty() const {
+    return !reset && incidents.empty() && removed_incidents.empty() && slots.empty() && removed_slots.empty();
+  }
+};
+
+// What a receiver finds at its start.
+struct StoredReceiver {
+  std::vector<StoredIncident> incidents;
+  std::vector<StoredSlot> slots;
+  std::string webhook;                       // Outbox::Fingerprint of the address that the messages were sent to
+  std::vector<core::Transition> unconsumed;  // decided, but its planner was never given them
+  std::uint64_t sequence = 0;                // of the last of them, or of the last consumed one
+};
+
+}  // namespace spanwatch::notify
+
+#endif  // SPANWATCH_SIDECAR_NOTIFY_STORED_H_
