@@ -140,16 +140,23 @@ void Alerts::OnOpenSpan(std::int64_t now_ns, const Subject& subject, const SpanV
   }
 }
 
-bool Alerts::OnTrace(std::int64_t now_ns, bool complete, Trace* trace) {
-  if (trace->spans.empty() || trace_rules_.empty()) return false;
-  std::uint32_t chosen = trace->root;
-  if (chosen == kNone) {  // the top of the tallest known chain
-    chosen = 0;
-    for (std::uint32_t i = 1; i < trace->spans.size(); ++i) {
-      const StoredSpan& span = trace->spans[i];
-      if (span.parent == kNone && span.levels_below > trace->spans[chosen].levels_below) chosen = i;
-    }
+std::uint32_t Alerts::TopOf(const Trace& trace) {
+  std::uint32_t chosen = 0;
+  for (std::uint32_t i = 1; i < trace.spans.size(); ++i) {
+    const StoredSpan& span = trace.spans[i];
+    if (span.parent == kNone && span.levels_below > trace.spans[chosen].levels_below) chosen = i;
   }
+  return chosen;
+}
+
+Alerts::Named Alerts::NameOf(const Trace& trace, const OpenSpan* root) {
+  if (trace.root == kNone && root != nullptr) return {{root->operation, root->kind, StatusCode::kUnset}, root->span_id};
+  const StoredSpan& span = trace.spans[trace.root != kNone ? trace.root : TopOf(trace)];
+  return {{span.operation, span.kind, span.status}, span.span_id};
+}
+
+bool Alerts::OnTrace(std::int64_t now_ns, bool complete, const OpenSpan* root, Trace* trace) {
+  if (trace->spans.empty() || trace_rules_.empty()) return false;
   bool matched = false;
   for (const std::uint16_t index : trace_rules_) {
     double value;
@@ -173,28 +180,31 @@ bool Alerts::OnTrace(std::int64_t now_ns, bool complete, Trace* trace) {
     const bool crossing =
         rule(index).measure == Measure::kTraceDepth || rule(index).measure == Measure::kTraceSpanCount;
     if (complete || (crossing && rule(index).direction == Direction::kAbove)) {
-      matched = JudgeTrace(now_ns, index, value, chosen, trace) || matched;
+      matched = JudgeTrace(now_ns, index, value, root, trace) || matched;
     }
   }
   return matched;
 }
 
-bool Alerts::JudgeTrace(std::int64_t now_ns, std::uint32_t index, double value, std::uint32_t chosen, Trace* trace) {
+bool Alerts::JudgeTrace(std::int64_t now_ns, std::uint32_t index, double value, const OpenSpan* root, Trace* trace) {
   const Severity severity = rule(index).Judge(value);
   if (severity == Severity::kNone) return false;
   auto it = std::find_if(trace->verdicts.begin(), trace->verdicts.end(),
                          [&](const TraceVerdict& v) { return v.rule == index; });
   const bool repeat = it != trace->verdicts.end();
   if (repeat && severity <= it->severity && value == it->value) return true;
-  const StoredSpan& span = trace->spans[repeat ? it->span : chosen];
-  const Subject subject{span.operation, span.kind, span.status};
-  if (!repeat && !Applies(rule(index), subject)) return false;
-  if (!repeat) it = trace->verdicts.insert(trace->verdicts.end(), {index, severity, chosen, value});
+  if (!repeat) {
+    const Named named = NameOf(*trace, root);
+    if (!Applies(rule(index), named.subject)) return false;
+    it = trace->verdicts.insert(trace->verdicts.end(), {index, severity, named.subject.operation, named.subject.kind,
+                                                        named.subject.status, named.span, value});
+  }
   it->severity = severity;
   it->value = value;
   const SpanId where = rule(index).measure == Measure::kTraceMemoryDelta && trace->memory_span != kNone
                            ? trace->spans[trace->memory_span].span_id
-                           : span.span_id;
+                           : it->span;
+  const Subject subject{it->operation, it->kind, it->status};
   Judge(now_ns, index, {subject, value, trace->id, where, static_cast<double>(trace->DurationNs()), {}, {}, repeat});
   return true;
 }

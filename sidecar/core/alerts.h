@@ -6,6 +6,7 @@
 
 #include <tsl/robin_map.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -13,8 +14,10 @@
 #include <vector>
 
 #include "sidecar/core/catalog.h"
+#include "sidecar/core/codec.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/incident.h"
+#include "sidecar/core/ledger.h"
 #include "sidecar/core/trace_store.h"
 
 namespace spanwatch::core {
@@ -59,13 +62,29 @@ class Alerts {
   void OnOpenSpan(std::int64_t now_ns, const Subject& subject, const SpanView& span, std::int64_t open_for_ns);
   // True if a rule on depth or span count may have been crossed: then call OnTrace(..., false).
   bool MayCross(const Trace& trace) const { return trace.depth > min_depth_ || trace.spans.size() > min_span_count_; }
-  // Judges a trace: `complete` decides whether all trace rules are looked at or only depth and span count. True: it was
-  // alerted on.
-  bool OnTrace(std::int64_t now_ns, bool complete, Trace* trace);
+  // Judges a trace: `complete` decides whether all trace rules are looked at or only depth and span count. An incident
+  // is named after the trace's root; while that is not here, after `root` (a span that is still open) or, with null,
+  // after the top of the tallest known chain. True: it was alerted on.
+  bool OnTrace(std::int64_t now_ns, bool complete, const OpenSpan* root, Trace* trace);
+  // The top of the tallest known chain of a trace with spans: its index.
+  static std::uint32_t TopOf(const Trace& trace);
 
   // Window rules and timers that are due at `now_ns`.
   void Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost);
   std::int64_t NextDue() const;
+
+  // All but rules, limits and bindings, as a checkpoint keeps it. Load, into alerts that have just been configured with
+  // the rules of the checkpoint: false if the bytes are not such, or name an operation beyond the first `operations`.
+  void Save(CodecWriter* out) const;
+  bool Load(CodecReader* in, std::size_t operations);
+  void MovedTo(Catalog* catalog) { catalog_ = catalog; }
+
+  // Forgets groups of window rules that were idle for longer than twice their window and have no incident. Bindings
+  // are void then.
+  void ForgetIdle(std::int64_t now_ns);
+  // Sets (*marks)[n] for each operation n that a group or an incident refers to.
+  void MarkOperations(std::vector<bool>* marks) const;
+  std::uint64_t group_bytes() const { return groups_.size() * (sizeof(Group) + 64); }
 
   std::vector<Transition> TakeTransitions() { return std::move(transitions_); }
   std::vector<Incident> Show(std::int64_t now_ns) const;
@@ -114,13 +133,21 @@ class Alerts {
   };
 
   const Rule& rule(std::uint32_t index) const { return rules_->rules[index]; }
+  static std::int64_t SlotNs(const Rule& rule) {
+    return std::max<std::int64_t>(1, rule.window_ns / std::int64_t{kSlots});
+  }
   bool Applies(const Rule& rule, const Subject& subject) const;
   std::uint64_t KeyOf(std::uint32_t rule, const Subject& subject) const;
   std::uint32_t GroupOf(std::uint32_t rule, const Subject& subject);
   void Judge(std::int64_t now_ns, std::uint32_t rule, const Event& event);
-  bool JudgeTrace(std::int64_t now_ns, std::uint32_t rule, double value, std::uint32_t chosen, Trace* trace);
+  struct Named {  // what an incident on a trace is named after
+    Subject subject;
+    SpanId span;
+  };
+  static Named NameOf(const Trace& trace, const OpenSpan* root);
+  bool JudgeTrace(std::int64_t now_ns, std::uint32_t rule, double value, const OpenSpan* root, Trace* trace);
   double WindowValue(std::int64_t now_ns, const Group& group, std::uint64_t* raw) const;
-  void EvaluateRule(std::int64_t now_ns, std::uint32_t rule, const TraceStore::Counts& store);
+  bool EvaluateRule(std::int64_t now_ns, std::uint32_t rule, const TraceStore::Counts& store);
   void EvaluateGroup(std::int64_t now_ns, Group* group, double value, std::uint64_t raw);
   static void StepLevel(std::int64_t now_ns, const Rule& rule, bool holds, Level* level);
   void ExpireEvents(std::int64_t now_ns, Active* active);
@@ -135,6 +162,10 @@ class Alerts {
   std::int64_t DueOf(const Active& active) const;
   std::uint64_t Count(AlertState state) const;
   void Sweep();
+  void SaveGroup(const Group& group, CodecWriter* out) const;
+  bool LoadGroup(CodecReader* in, std::size_t operations);
+  void SaveActive(const Active& active, CodecWriter* out) const;
+  bool LoadActive(CodecReader* in, std::size_t operations);
   void Summarise();
   void Carry(std::int64_t now_ns, const RuleSet& old);
 

@@ -26,7 +26,7 @@ std::uint32_t Alerts::GroupOf(std::uint32_t index, const Subject& subject) {
   const auto group = static_cast<std::uint32_t>(groups_.size());
   groups_.emplace_back();
   groups_.back().rule = index;
-  groups_.back().slot_ns = std::max<std::int64_t>(1, rule(index).window_ns / std::int64_t{kSlots});
+  groups_.back().slot_ns = SlotNs(rule(index));
   groups_.back().subject = subject;
   groups_.back().lost_before = total_lost_;
   return group_index_[key] = group;
@@ -41,6 +41,8 @@ void Alerts::OnWindows(std::int64_t now_ns, const Binding& binding, const SpanVi
     Slot& slot = group.slots[static_cast<std::size_t>(number % std::int64_t{kSlots})];
     if (slot.number != number) slot = Slot{number, 0, 0, 0, 0};
     group.newest = number;
+    std::int64_t& due = next_evaluation_[group.rule];
+    if (due == INT64_MAX) due = (now_ns / kTickNs + 1) * kTickNs;  // slept
     slot.total += span.weight;
     slot.duration_ns += span.weight * static_cast<double>(std::max<std::int64_t>(0, span.end_ns - span.start_ns));
     ++slot.raw;
@@ -129,8 +131,10 @@ void Alerts::EvaluateGroup(std::int64_t now_ns, Group* group, double value, std:
   timers_due_ = std::min(timers_due_, DueOf(*active));
 }
 
-void Alerts::EvaluateRule(std::int64_t now_ns, std::uint32_t index, const TraceStore::Counts& store) {
+// False: all groups are idle; nothing will change before the next span.
+bool Alerts::EvaluateRule(std::int64_t now_ns, std::uint32_t index, const TraceStore::Counts& store) {
   const Rule& source = rule(index);
+  bool awake = false;
   for (Group& group : groups_) {
     if (group.rule != index) continue;
     std::uint64_t raw = 1;
@@ -153,7 +157,9 @@ void Alerts::EvaluateRule(std::int64_t now_ns, std::uint32_t index, const TraceS
     }
     EvaluateGroup(now_ns, &group, value, raw);
     group.watched = Find(KeyOf(index, group.subject)) != nullptr;
+    awake = true;
   }
+  return awake;
 }
 
 void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost) {
@@ -161,8 +167,8 @@ void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::
   if (groups_.empty() && now_ns < timers_due_) return;
   for (std::uint32_t i = 0; i < next_evaluation_.size(); ++i) {
     if (next_evaluation_[i] > now_ns) continue;
-    EvaluateRule(now_ns, i, store);
-    next_evaluation_[i] = now_ns + EvaluationInterval(rule(i));
+    // A rule without anything to look at sleeps: hours in which nothing came cost nothing, live and at a restart.
+    next_evaluation_[i] = EvaluateRule(now_ns, i, store) ? now_ns + EvaluationInterval(rule(i)) : INT64_MAX;
   }
   if (now_ns >= timers_due_) {
     timers_due_ = INT64_MAX;
@@ -234,6 +240,26 @@ void Alerts::Carry(std::int64_t now_ns, const RuleSet& old) {
     }
   }
   std::erase_if(active_, [](const auto& active) { return active->incident.state == AlertState::kResolved; });
+}
+
+void Alerts::ForgetIdle(std::int64_t now_ns) {
+  const auto idle = [&](const Group& group) {
+    const Measure measure = rule(group.rule).measure;
+    return measure != Measure::kStoreFill && measure != Measure::kSpansLost && !group.watched &&
+           group.newest < now_ns / group.slot_ns - 2 * std::int64_t{kSlots};
+  };
+  if (std::erase_if(groups_, idle) == 0) return;
+  group_index_.clear();
+  for (std::uint32_t i = 0; i < groups_.size(); ++i) group_index_[KeyOf(groups_[i].rule, groups_[i].subject)] = i;
+  ++generation_;
+}
+
+void Alerts::MarkOperations(std::vector<bool>* marks) const {
+  const auto mark = [&](const Subject& subject) {
+    if (subject.operation < marks->size()) (*marks)[subject.operation] = true;
+  };
+  for (const Group& group : groups_) mark(group.subject);
+  for (const auto& active : active_) mark(active->subject);
 }
 
 void Alerts::Configure(std::int64_t now_ns, const Limits& limits, std::shared_ptr<const RuleSet> rules) {

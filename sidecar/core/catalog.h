@@ -1,6 +1,7 @@
-// Names and their numbers: services, operations (a service and a span name), scopes. Names are never freed, so views on
-// them live as long as the catalog; therefore every table has a maximum, and what is over it becomes "(other)".
-// Not thread-safe: the engine's mutex guards it.
+// Names and their numbers: services, operations (a service and a span name), scopes, and the attribute sets of
+// resources. Every table has a maximum; what is over it becomes "(other)". Numbers of what was idle long enough are
+// used again, the latest freed first, so that every fold of the same records gives the same numbers. Views on a name
+// are valid until its number is freed. Bytes are counted by formula. Not thread-safe: the engine's mutex guards it.
 #ifndef SPANWATCH_SIDECAR_CORE_CATALOG_H_
 #define SPANWATCH_SIDECAR_CORE_CATALOG_H_
 
@@ -8,19 +9,27 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "sidecar/core/blocks.h"
+#include "sidecar/core/codec.h"
 #include "sidecar/core/hash.h"
 #include "sidecar/core/span_batch.h"
+#include "sidecar/core/span_names.h"
 
 namespace spanwatch::core {
 
 inline constexpr std::size_t kMaxServices = 1000;
 inline constexpr std::size_t kMaxOperations = 8192;
 inline constexpr std::size_t kMaxScopes = 1000;
-inline constexpr std::size_t kMaxNameBytes = 512;  // longer names become "(other)" in statistics
+inline constexpr std::size_t kMaxResources = 1024;
+inline constexpr std::size_t kMaxResourceBytes = 64 * 1024;       // of one set; attributes beyond are left out
+inline constexpr std::size_t kMaxAllResourceBytes = 1536 * 1024;  // of all sets; beyond: only service.name is kept
+inline constexpr std::size_t kMaxNameBytes = 512;                 // longer names become "(other)" in statistics
+// Operations take no more than this; further names become "(other)" of their service.
+inline constexpr std::size_t kMaxOperationBytes = 4500 * 1024;
 inline constexpr std::string_view kOtherName = "(other)";
 inline constexpr std::uint32_t kNoCell = UINT32_MAX;
 
@@ -31,29 +40,74 @@ inline constexpr std::size_t CellSlot(SpanKind kind, StatusCode status) {
 }
 
 struct Operation {
+  std::string name;  // empty once freed
   std::uint32_t service = 0;
-  std::string_view name;
-  bool other = false;  // the overflow operation of its service: the span's own name is kept elsewhere
-  std::array<std::uint32_t, kCellsPerOperation> cells;
-  Operation(std::uint32_t s, std::string_view n, bool o) : service(s), name(n), other(o) { cells.fill(kNoCell); }
+  bool live = false;
+  bool other = false;  // the overflow operation of its service
+  bool folds = false;  // stands for several names ("(other)", a template): the span's own name is kept elsewhere
+  std::int64_t last_seen_ns = 0;
+  std::array<std::uint32_t, kCellsPerOperation> cells{};  // Statistics' numbers, or kNoCell
 };
 
 class Catalog {
  public:
   Catalog();
+  Catalog(Catalog&&) = default;
+  Catalog& operator=(Catalog&&) = default;
 
-  std::uint32_t Service(std::string_view name);
+  // Names that match one of `names` are counted under its text from now on.
+  void Configure(const std::vector<std::string>& names);
+
+  // The number of a name, made if it is new; `now_ns` is when it was seen. Service 0: there are too many.
+  std::uint32_t Service(std::string_view name, std::int64_t now_ns);
+  std::uint32_t OperationOf(std::uint32_t service, std::string_view name, std::int64_t now_ns) {
+    const auto it = operation_ids_.find(OperationKey{service, name});
+    if (it == operation_ids_.end()) return NewOperation(service, name, now_ns);
+    operations_[it->second].last_seen_ns = now_ns;
+    return it->second;
+  }
+  std::uint32_t OtherOf(std::uint32_t service, std::int64_t now_ns);
   std::uint32_t Scope(std::string_view name);
-  std::uint32_t OperationOf(std::uint32_t service, std::string_view name);
+  // `encoded`: AppendAttributes() of span_detail.h. 0: no attributes, or too many sets.
+  std::uint32_t Resource(std::string_view encoded, std::int64_t now_ns);
 
-  std::string_view service_name(std::uint32_t id) const { return services_[id]; }
+  // Frees operations without cells, then services without operations and resources, all last seen before `before_ns`;
+  // not those that are `pinned` (by number; may be shorter). At most `limit` operations; their numbers go to *freed.
+  // True: there are more.
+  bool FreeIdle(std::int64_t before_ns, const std::vector<bool>& pinned, std::size_t limit,
+                std::vector<std::uint32_t>* freed, std::vector<std::uint32_t>* freed_services);
+
+  std::string_view service_name(std::uint32_t id) const { return services_[id].name; }
+  bool service_live(std::uint32_t id) const { return services_[id].live; }
   std::string_view scope_name(std::uint32_t id) const { return scopes_[id]; }
+  std::string_view resource(std::uint32_t id) const { return resources_[id].bytes; }
   Operation& operation(std::uint32_t id) { return operations_[id]; }
   const Operation& operation(std::uint32_t id) const { return operations_[id]; }
+  // Numbers run below these; some of them may be free.
   std::size_t service_count() const { return services_.size(); }
   std::size_t operation_count() const { return operations_.size(); }
+  std::size_t live_operations() const { return operations_.size() - free_operations_.size(); }
+  std::uint64_t bytes() const { return service_bytes_ + operation_bytes_ + scope_bytes_ + resource_bytes_; }
+
+  // As a checkpoint keeps it, numbers and free lists included; without cells and templates. Load() replaces everything;
+  // false: not such bytes (then the catalog is of no use). REQUIRES of Load: Configure() was called.
+  void Save(CodecWriter* out) const;
+  bool Load(CodecReader* in);
+  // True if no number means one thing here and another there.
+  bool SameNames(const Catalog& other) const;
 
  private:
+  struct ServiceEntry {
+    std::string name;
+    bool live = false;
+    std::uint32_t operations = 0;  // live ones
+    std::int64_t last_seen_ns = 0;
+  };
+  struct ResourceEntry {
+    std::string bytes;
+    bool live = false;
+    std::int64_t last_seen_ns = 0;
+  };
   struct OperationKey {
     std::uint32_t service;
     std::string_view name;
@@ -66,16 +120,31 @@ class Catalog {
     std::uint64_t seed = TableSeed();
   };
 
-  std::string_view Keep(std::string_view name);
+  static constexpr std::uint64_t kScopeEntryBytes = 144;
+  static std::uint64_t OperationBytes(std::string_view name);
+  static std::uint64_t ServiceBytes(std::string_view name);
+  static std::uint64_t ResourceBytes(std::string_view bytes);
+  std::uint32_t NewOperation(std::uint32_t service, std::string_view name, std::int64_t now_ns);
+  std::uint32_t Make(std::uint32_t service, std::string_view name, bool other, bool folds, std::int64_t now_ns);
+  void FreeOperation(std::uint32_t id);
+  void FreeServicesAndResources(std::int64_t before_ns, std::vector<std::uint32_t>* freed_services);
+  void MapOperations();
+  bool LoadServices(CodecReader* in);
+  bool LoadOperations(CodecReader* in);
+  bool LoadScopes(CodecReader* in);
+  bool LoadResources(CodecReader* in);
 
-  std::vector<std::unique_ptr<char[]>> chunks_;
-  std::size_t chunk_left_ = 0;
-  std::vector<std::string_view> services_;  // 0 = "(other)"
-  std::vector<std::string_view> scopes_;    // 0 = ""
-  std::vector<Operation> operations_;
+  SpanNames names_;
+  Blocks<ServiceEntry> services_;  // 0 = "(other)"
+  Blocks<std::string> scopes_;     // 0 = ""
+  Blocks<Operation> operations_;
+  Blocks<ResourceEntry> resources_;  // 0 = none
+  std::vector<std::uint32_t> free_services_, free_operations_, free_resources_;
   tsl::robin_map<std::string_view, std::uint32_t, StringHash> service_ids_;
   tsl::robin_map<std::string_view, std::uint32_t, StringHash> scope_ids_;
+  tsl::robin_map<std::string_view, std::uint32_t, StringHash> resource_ids_;
   tsl::robin_map<OperationKey, std::uint32_t, OperationKeyHash> operation_ids_;
+  std::uint64_t service_bytes_ = 0, operation_bytes_ = 0, scope_bytes_ = 0, resource_bytes_ = 0;
 };
 
 }  // namespace spanwatch::core

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sidecar/core/engine_impl.h"
+#include "sidecar/core/span_detail.h"
 
 namespace spanwatch::core {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 constexpr std::size_t kSlice = 512;  // spans under one hold of the mutex
 constexpr std::size_t kTracesPerHold = 200;
 constexpr std::size_t kMaxMalformedReasons = 32;
+constexpr std::size_t kMaxWaiting = 1000;            // traces that wait for their root's name
+constexpr std::int64_t kRootWaitNs = 3'000'000'000;  // SDKs report a span open after one to two seconds
+constexpr int kMaxOpenWalk = 256;
 
 std::int64_t CeilToGrid(std::int64_t ns) {
   return ns > INT64_MAX - kTickNs ? INT64_MAX : (ns + kTickNs - 1) / kTickNs * kTickNs;
@@ -17,14 +21,17 @@ std::int64_t CeilToGrid(std::int64_t ns) {
 
 }  // namespace
 
-Engine::Impl::Impl(const Limits& limits, std::shared_ptr<const RuleSet> rules) : alerts_(&catalog_) {
+Engine::Impl::Impl(const Limits& limits, std::shared_ptr<const RuleSet> rules)
+    : alerts_(&catalog_), statistics_(&catalog_) {
   MutexLock lock(&mutex_);
-  judge_ = [this](std::uint32_t slot) NO_THREAD_SAFETY_ANALYSIS { JudgeComplete(slot); };  // only called under mutex_
+  // Only called under mutex_.
+  judge_ = [this](std::uint32_t slot, bool going) NO_THREAD_SAFETY_ANALYSIS { JudgeComplete(slot, going); };
   limits_ = limits;
   store_.Configure(limits);
   ledger_.Configure(limits);
   alerts_.Configure(0, limits, rules ? std::move(rules) : std::make_shared<RuleSet>());
-  series_.emplace_back();
+  catalog_.Configure(limits.span_names);
+  statistics_.Configure(limits, alerts_.rules()->rules.size());
 }
 
 void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
@@ -36,10 +43,13 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
       started_ns_ = record.now_ns;
       last_tick_ns_ = record.now_ns / kTickNs * kTickNs;
     }
+    if (record.kind == RecordKind::kRestart) ledger_.Resume(record.now_ns);  // before the ticks that lie in between
   }
   RunTicks(record.now_ns);
   switch (record.kind) {
     case RecordKind::kTime:
+    case RecordKind::kRestart:
+    case RecordKind::kCheckpoint:
       break;
     case RecordKind::kMessage:
       ApplyMessage(record, decoded);
@@ -53,6 +63,8 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
       store_.Configure(limits_);
       ledger_.Configure(limits_);
       alerts_.Configure(record.now_ns, limits_, decoded.rules != nullptr ? decoded.rules : alerts_.rules());
+      catalog_.Configure(limits_.span_names);
+      statistics_.Configure(limits_, alerts_.rules()->rules.size());
       store_.MakeRoom(judge_);
       break;
     }
@@ -63,7 +75,8 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
 void Engine::Impl::RunTicks(std::int64_t now_ns) {
   for (;;) {
     MutexLock lock(&mutex_);
-    const std::int64_t due = std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue()});
+    const std::int64_t waiting = waiting_.empty() ? INT64_MAX : waiting_.front().until_ns;
+    const std::int64_t due = std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue(), waiting, NextSweep()});
     const std::int64_t tick = std::max(last_tick_ns_ + kTickNs, CeilToGrid(due));
     if (tick > now_ns) {
       last_tick_ns_ = std::max(last_tick_ns_, now_ns / kTickNs * kTickNs);
@@ -73,6 +86,8 @@ void Engine::Impl::RunTicks(std::int64_t now_ns) {
     now_ns_ = tick;
     alerts_.NoteLost(ledger_.total_lost());
     if (store_.Advance(tick, kTracesPerHold, judge_)) continue;  // the rest of this tick in the next hold
+    if (tick >= NextSweep() && Sweep(tick)) continue;
+    JudgeOverdue();
     ledger_.Advance(tick);
     alerts_.Advance(tick, store_.counts(), ledger_.total_lost());
     last_tick_ns_ = tick;
@@ -121,60 +136,42 @@ void Engine::Impl::ApplyBatch(std::int64_t now_ns, const SpanBatch& batch) {
   }
 }
 
-Engine::Impl::Cell& Engine::Impl::CellOf(std::uint32_t operation, SpanKind kind, StatusCode status) {
-  std::uint32_t& number = catalog_.operation(operation).cells[CellSlot(kind, status)];
-  if (number == kNoCell) {
-    number = static_cast<std::uint32_t>(cells_.size());
-    cells_.emplace_back();
-    if (series_.size() <= limits_.max_series) {
-      cells_.back().series = static_cast<std::uint32_t>(series_.size());
-      series_.push_back({operation, kind, status, {}});
-    }
-  }
-  Cell& cell = cells_[number];
-  if (cell.generation != alerts_.generation()) {
-    cell.binding = alerts_.Bind({operation, kind, status});
-    cell.generation = alerts_.generation();
-  }
-  return cell;
-}
-
-void Engine::Impl::Count(const Cell& cell, std::uint32_t service, const SpanView& span) {
-  const std::int64_t duration = std::max<std::int64_t>(0, span.end_ns - span.start_ns);
-  Observe(&series_[cell.series].durations, kDurationBucketsNs, duration, span.weight);
-  if (services_.size() <= service) services_.resize(service + 1);
-  Totals& totals = services_[service];
-  totals.spans += span.weight;
-  totals.duration_sum_ns += span.weight * static_cast<double>(duration);
-  if (span.status == StatusCode::kError) totals.errors += span.weight;
-  if (duration > limits_.slow_warning_ns) totals.slow_warning += span.weight;
-  if (duration > limits_.slow_critical_ns) totals.slow_critical += span.weight;
-}
-
-void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neighbour* last) {
-  const std::uint32_t service = last->service != kNone && span.resource == last->resource
-                                    ? last->service
-                                    : catalog_.Service(batch.resources[span.resource].service_name);
-  if (service != last->service || span.name != last->name) {
-    last->operation = catalog_.OperationOf(service, span.name);
-    last->name = span.name;
-    last->service = service;
-  }
+void Engine::Impl::ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) {
+  const ResourceView& resource = batch.resources[span.resource];
+  const std::uint32_t service = catalog_.Service(resource.service_name, now_ns_);
+  if (service != last->service) last->operation = kNone;
+  last->service = service;
+  EncodeAttributes(batch, resource.attributes, kMaxResourceBytes, &encoded_);
+  last->resource_number = catalog_.Resource(encoded_, now_ns_);
   last->resource = span.resource;
+}
+
+// Names are looked up where they differ from those of the span before.
+void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neighbour* last) {
+  if (span.resource != last->resource) ResolveResource(batch, span, last);
+  if (span.name != last->name || last->operation == kNone) {
+    last->operation = catalog_.OperationOf(last->service, span.name, now_ns_);
+    last->folds = catalog_.operation(last->operation).folds;
+    last->name = span.name;
+  }
   if (span.scope_name != last->scope_name) {
     last->scope = catalog_.Scope(span.scope_name);
     last->scope_name = span.scope_name;
   }
   std::uint32_t slot;
-  const bool folded = catalog_.operation(last->operation).other;
-  const TraceStore::Added added = store_.Add(now_ns_, batch, span, last->operation, folded, last->scope, &slot);
+  const TraceStore::Added added =
+      store_.Add(now_ns_, batch, span, last->operation, last->folds, last->scope, last->resource_number, &slot);
   if (added == TraceStore::Added::kDuplicate) return;
-  const Cell& cell = CellOf(last->operation, span.kind, span.status);
-  Count(cell, service, span);
+  Statistics::Cell& cell = statistics_.CellOf(now_ns_, last->operation, span.kind, span.status);
+  if (cell.generation != alerts_.generation()) {
+    cell.binding = alerts_.Bind({cell.operation, span.kind, span.status});
+    cell.generation = alerts_.generation();
+  }
+  statistics_.Count(now_ns_, &cell, last->service, span);
+  if (last->service == 0) statistics_.CountOtherService(now_ns_, batch.resources[span.resource].service_name);
   if (!cell.binding.windows.empty()) alerts_.OnWindows(now_ns_, cell.binding, span);
   if (span.end_ns - span.start_ns > cell.binding.min_duration_ns) {
-    if (alerts_.OnSpan(now_ns_, cell.binding, {last->operation, span.kind, span.status}, span))
-      store_.MarkAlerted(slot);
+    if (alerts_.OnSpan(now_ns_, cell.binding, {cell.operation, span.kind, span.status}, span)) store_.MarkAlerted(slot);
   }
   const Trace& trace = store_.trace(slot);
   if (alerts_.MayCross(trace) && (crossings_.empty() || crossings_.back().first != slot))
@@ -183,31 +180,83 @@ void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neigh
 }
 
 void Engine::Impl::ApplyOpenSpans(const EnvelopeView& envelope, const SpanBatch& batch) {
-  ledger_.OnOpenSpans(envelope, batch.spans.size());
+  std::vector<OpenSpan> open;
+  open.reserve(std::min(batch.spans.size(), kMaxOpenSpans));
   for (const SpanView& span : batch.spans) {
-    const std::uint32_t service = catalog_.Service(batch.resources[span.resource].service_name);
-    const std::uint32_t operation = catalog_.OperationOf(service, span.name);
+    const std::uint32_t service = catalog_.Service(batch.resources[span.resource].service_name, now_ns_);
+    const std::uint32_t operation = catalog_.OperationOf(service, span.name, now_ns_);
+    if (open.size() < kMaxOpenSpans)
+      open.push_back({span.trace_id, span.span_id, span.parent_id, span.start_ns, operation, span.kind});
     alerts_.OnOpenSpan(now_ns_, {operation, span.kind, span.status}, span,
                        std::max<std::int64_t>(0, envelope.send_time_ns - span.start_ns));
   }
+  ledger_.OnOpenSpans(envelope, batch.spans.size(), std::move(open));
+  JudgeWaiting();
 }
 
 // After the record, not in its middle: then the root of a trace that came whole is known, and names the incident.
 void Engine::Impl::JudgeCrossings() {
   for (const auto& [slot, serial] : crossings_) {
-    Trace& trace = store_.trace(slot);
-    if (trace.live && trace.serial == serial && alerts_.OnTrace(now_ns_, false, &trace)) store_.MarkAlerted(slot);
+    const Trace& trace = store_.trace(slot);
+    if (trace.live && trace.serial == serial) JudgeCrossing(slot, false);
   }
   crossings_.clear();
 }
 
-void Engine::Impl::JudgeComplete(std::uint32_t slot) {
+// One incident must not have two names, so one that crosses before its root is known waits for it a little: the root
+// ends, or its process tells (each second) that it is open.
+void Engine::Impl::JudgeCrossing(std::uint32_t slot, bool told_open) {
+  Trace& trace = store_.trace(slot);
+  const bool nameless = trace.root == kNone && trace.verdicts.empty();
+  const OpenSpan* root = nameless && !(trace.awaits_root && !told_open) ? OpenRoot(trace) : nullptr;
+  if (nameless && root == nullptr && (trace.awaits_root || waiting_.size() < kMaxWaiting)) {
+    if (trace.awaits_root) return;
+    trace.awaits_root = true;
+    waiting_.push_back({now_ns_ + kRootWaitNs, slot, trace.serial});
+    return;
+  }
+  trace.awaits_root = false;
+  if (alerts_.OnTrace(now_ns_, false, root, &trace)) store_.MarkAlerted(slot);
+}
+
+// Open spans were told: roots among them.
+void Engine::Impl::JudgeWaiting() {
+  for (const Waiting& waiting : waiting_) {
+    const Trace& trace = store_.trace(waiting.slot);
+    if (trace.live && trace.serial == waiting.serial && trace.awaits_root) JudgeCrossing(waiting.slot, true);
+  }
+}
+
+void Engine::Impl::JudgeOverdue() {
+  for (; !waiting_.empty() && waiting_.front().until_ns <= now_ns_; waiting_.pop_front()) {
+    const Waiting waiting = waiting_.front();
+    Trace& trace = store_.trace(waiting.slot);
+    if (!trace.live || trace.serial != waiting.serial || !trace.awaits_root) continue;
+    trace.awaits_root = false;
+    if (alerts_.OnTrace(now_ns_, false, OpenRoot(trace), &trace)) store_.MarkAlerted(waiting.slot);
+  }
+}
+
+// The highest ancestor of the tallest chain that its process told to be open.
+const OpenSpan* Engine::Impl::OpenRoot(const Trace& trace) const {
+  if (trace.root != kNone) return nullptr;
+  const OpenSpan* root = nullptr;
+  SpanId above = trace.spans[Alerts::TopOf(trace)].parent_id;
+  for (int steps = 0; above.IsValid() && steps < kMaxOpenWalk; ++steps) {
+    const OpenSpan* open = ledger_.FindOpen(trace.id, above);
+    if (open == nullptr) break;
+    root = open;
+    above = open->parent_id;
+  }
+  return root;
+}
+
+void Engine::Impl::JudgeComplete(std::uint32_t slot, bool going) {
   Trace& trace = store_.trace(slot);
   if (trace.spans.empty()) return;
-  if (alerts_.OnTrace(now_ns_, true, &trace)) store_.MarkAlerted(slot);
-  Observe(&trace_depth_, kDepthBuckets, trace.depth, 1);
-  Observe(&trace_spans_, kSpanCountBuckets, static_cast<std::int64_t>(trace.spans.size() + trace.truncated), 1);
-  Observe(&trace_duration_, kDurationBucketsNs, trace.DurationNs(), 1);
+  if (alerts_.OnTrace(now_ns_, true, OpenRoot(trace), &trace)) store_.MarkAlerted(slot);
+  if (!trace.complete) statistics_.CountTrace(trace.depth, trace.spans.size() + trace.truncated, trace.DurationNs());
+  if (limits_.forward.Any()) Offer(&trace, going);
 }
 
 std::vector<Answer> Engine::Impl::TakeAnswers() {
@@ -226,12 +275,21 @@ Engine::~Engine() = default;
 void Engine::Apply(const RecordHeader& header, const Decoded& decoded) { impl_->Apply(header, decoded); }
 std::vector<Answer> Engine::TakeAnswers() { return impl_->TakeAnswers(); }
 std::vector<Transition> Engine::TakeTransitions() { return impl_->TakeTransitions(); }
+std::string Engine::Checkpoint() const { return impl_->Checkpoint(); }
+bool Engine::Restore(const Decoded& reload, std::string_view checkpoint) { return impl_->Restore(reload, checkpoint); }
+void Engine::MarkStart() { impl_->MarkStart(); }
+StatsView Engine::StatsAtStart() const { return impl_->StatsAtStart(); }
 StatsView Engine::Stats() const { return impl_->Stats(); }
 MetricsView Engine::Metrics() const { return impl_->Metrics(); }
 std::vector<Incident> Engine::Incidents() const { return impl_->Incidents(); }
 std::shared_ptr<const RuleSet> Engine::Rules() const { return impl_->Rules(); }
 std::vector<TraceSummary> Engine::FindTraces(const TraceQuery& query) const { return impl_->FindTraces(query); }
 std::optional<TraceCopy> Engine::GetTrace(const TraceId& id) const { return impl_->GetTrace(id); }
+std::vector<std::string> Engine::TakeNotices() { return impl_->TakeNotices(); }
+std::vector<Completed> Engine::TakeCompleted() { return impl_->TakeCompleted(); }
+std::optional<TraceCopy> Engine::GetSpans(const TraceId& id, std::uint32_t first_span) const {
+  return impl_->GetSpans(id, first_span);
+}
 bool Engine::HasTrace(const TraceId& id) const { return impl_->HasTrace(id); }
 std::uint64_t Engine::Digest() const { return impl_->Digest(); }
 

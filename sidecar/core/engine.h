@@ -24,6 +24,13 @@ namespace spanwatch::core {
 // Ticks lie on multiples of this engine time.
 inline constexpr std::int64_t kTickNs = 100'000'000;
 
+// Which traces leave for another backend once they are complete. A trace goes if one of these says so.
+struct ForwardChoice {
+  bool all = false, slow = false, failed = false, alerted = false;  // slow: over slow_warning_ns
+  double sample_ratio = 0;                                          // of all others, by trace id: 0..1
+  bool Any() const { return all || slow || failed || alerted || sample_ratio > 0; }
+};
+
 // Everything is bounded by these. May change by reload, except the fixed ones.
 struct Limits {
   std::uint64_t max_traces = 2000;
@@ -33,10 +40,21 @@ struct Limits {
   std::int64_t slow_critical_ns = 5'000'000'000;
   std::uint64_t max_spans_per_trace = 100'000;
   std::uint64_t max_series = 2000;                  // of span metrics; then the overflow series
+  std::uint64_t max_series_per_service = 0;         // 0: a quarter, and more while there is plenty (statistics.h)
+  std::int64_t series_idle_ns = 3'600'000'000'000;  // a series without a span for this long is forgotten; 0: never
+  std::vector<std::string> span_names;              // templates as in "/users/{id}" (span_names.h)
   std::uint64_t max_incidents = 1000;               // active ones, over all rules
   std::uint64_t max_processes = 1024;               // ledgers
   std::int64_t update_interval_ns = 5'000'000'000;  // kUpdated transitions of an incident at most this often
   double sample_rate = -1;                          // offered to SDKs; negative: theirs
+  ForwardChoice forward;
+};
+
+// A trace that was completed and chosen by Limits::forward. Spans that came late make one more, from `first_span` on.
+struct Completed {
+  TraceId id;
+  std::uint32_t first_span = 0;
+  std::shared_ptr<const TraceCopy> copy;  // of a trace that had to go at once ("cut"); else null: see GetSpans()
 };
 
 enum class AnswerKind : std::uint8_t { kWelcome = 1, kAck = 2, kResend = 3, kClosed = 4, kRefused = 5 };
@@ -65,6 +83,26 @@ class Engine {
   // What the records since the last call gave rise to, in order. Empties the list.
   std::vector<Answer> TakeAnswers();
   std::vector<Transition> TakeTransitions();
+
+  // Everything but the traces, as bytes; called by the thread that calls Apply(). Restore() takes it over where a
+  // segment of the journal begins: the traces stay, everything else is as it was when the checkpoint was made.
+  // `reload`: the rules and limits that were in force. False, and nothing has changed: not such bytes, of another
+  // version, or names that do not fit the stored traces.
+  std::string Checkpoint() const;
+  bool Restore(const Decoded& reload, std::string_view checkpoint);
+  // From now on Metrics() counts from here, and StatsAtStart() is what Stats() was here: the end of a restart's fold.
+  // Touches shown figures only.
+  void MarkStart();
+  StatsView StatsAtStart() const;
+
+  // What a person should read in the log: services whose names overflow. At most 64 wait. Empties the list.
+  std::vector<std::string> TakeNotices();
+
+  // Traces that were completed and are to be forwarded (Limits::forward), in order. Empties the list.
+  std::vector<Completed> TakeCompleted();
+  // The stored spans of a trace from the number `first_span` on, in order of arrival; orphan and depth as
+  // far as they were known when the spans came.
+  std::optional<TraceCopy> GetSpans(const TraceId& id, std::uint32_t first_span) const;
 
   StatsView Stats() const;
   MetricsView Metrics() const;

@@ -35,7 +35,7 @@ void Add(const StatsView& stats, Hasher* out) {
     Add(process.lost, out);
   }
   for (const ServiceStats& service : stats.services) {
-    out->Add(service.service).Add(service.spans).Add(service.errors).Add(service.duration_sum_ns);
+    out->Add(std::string_view(service.service)).Add(service.spans).Add(service.errors).Add(service.duration_sum_ns);
     out->Add(service.slow_warning).Add(service.slow_critical);
   }
 }
@@ -57,7 +57,8 @@ std::uint64_t Engine::Impl::Digest() const {
   Add(Stats(), &out);
   const MetricsView metrics = Metrics();
   for (const SpanSeries& series : metrics.series) {
-    out.Add(series.service).Add(series.operation).Add(series.kind).Add(series.status);
+    out.Add(std::string_view(series.service)).Add(std::string_view(series.operation));
+    out.Add(series.kind).Add(series.status).Add(series.overflow);
     Add(series.durations, &out);
   }
   Add(metrics.trace_depth, &out);
@@ -81,7 +82,7 @@ std::uint64_t Engine::Impl::Digest() const {
         .Add(trace.bytes);
     for (const StoredSpan& span : trace.spans)
       out.Add(span.span_id.value).Add(span.start_ns).Add(span.end_ns).Add(span.operation);
-    out.Add(std::string_view(trace.details));
+    out.Add(std::string_view(trace.details.data(), trace.details.size()));
   }
   return out.Digest64();
 }

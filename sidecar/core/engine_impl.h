@@ -2,6 +2,7 @@
 #ifndef SPANWATCH_SIDECAR_CORE_ENGINE_IMPL_H_
 #define SPANWATCH_SIDECAR_CORE_ENGINE_IMPL_H_
 
+#include <deque>
 #include <map>
 #include <string>
 #include <utility>
@@ -9,9 +10,11 @@
 
 #include "sidecar/core/alerts.h"
 #include "sidecar/core/catalog.h"
+#include "sidecar/core/codec.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/ledger.h"
 #include "sidecar/core/mutex.h"
+#include "sidecar/core/statistics.h"
 #include "sidecar/core/trace_store.h"
 
 namespace spanwatch::core {
@@ -23,6 +26,13 @@ class Engine::Impl {
   void Apply(const RecordHeader& header, const Decoded& decoded) EXCLUDES(mutex_);
   std::vector<Answer> TakeAnswers() EXCLUDES(mutex_);
   std::vector<Transition> TakeTransitions() EXCLUDES(mutex_);
+  std::vector<std::string> TakeNotices() EXCLUDES(mutex_);
+  std::vector<Completed> TakeCompleted() EXCLUDES(mutex_);
+
+  std::string Checkpoint() const;
+  bool Restore(const Decoded& reload, std::string_view checkpoint) EXCLUDES(mutex_);
+  void MarkStart() EXCLUDES(mutex_);
+  StatsView StatsAtStart() const EXCLUDES(mutex_);
 
   StatsView Stats() const EXCLUDES(mutex_);
   MetricsView Metrics() const EXCLUDES(mutex_);
@@ -30,29 +40,19 @@ class Engine::Impl {
   std::shared_ptr<const RuleSet> Rules() const EXCLUDES(mutex_);
   std::vector<TraceSummary> FindTraces(const TraceQuery& query) const EXCLUDES(mutex_);
   std::optional<TraceCopy> GetTrace(const TraceId& id) const EXCLUDES(mutex_);
+  std::optional<TraceCopy> GetSpans(const TraceId& id, std::uint32_t first_span) const EXCLUDES(mutex_);
   bool HasTrace(const TraceId& id) const EXCLUDES(mutex_);
   std::uint64_t Digest() const EXCLUDES(mutex_);
 
  private:
-  // Spans of one operation, kind and status.
-  struct Cell {
-    std::uint32_t series = 0;
-    std::uint64_t generation = 0;  // of `binding`; 0: not bound yet
-    Alerts::Binding binding;
-  };
-  struct Series {
-    std::uint32_t operation = kNone;
-    SpanKind kind = SpanKind::kUnspecified;
-    StatusCode status = StatusCode::kUnset;
-    DurationHistogram durations;
-  };
-  struct Totals {
-    double spans = 0, errors = 0, duration_sum_ns = 0, slow_warning = 0, slow_critical = 0;
-  };
+  // When idle series, names and window groups are looked for.
+  static constexpr std::int64_t kSweepNs = 10'000'000'000;
   // What of a span's surroundings is the same for its neighbours.
   struct Neighbour {
     std::string_view name;
-    std::uint32_t service = kNone, operation = 0, resource = kNone;
+    std::uint32_t service = kNone, operation = kNone;
+    std::uint32_t resource = kNone, resource_number = 0;  // of the batch; the catalog's
+    bool folds = false;
     std::string_view scope_name;
     std::uint32_t scope = 0;
   };
@@ -63,11 +63,26 @@ class Engine::Impl {
   void ApplySpan(const SpanBatch& batch, const SpanView& span, Neighbour* last) REQUIRES(mutex_);
   void ApplyOpenSpans(const EnvelopeView& envelope, const SpanBatch& batch) REQUIRES(mutex_);
   void JudgeCrossings() REQUIRES(mutex_);
-  void JudgeComplete(std::uint32_t slot) REQUIRES(mutex_);
-  Cell& CellOf(std::uint32_t operation, SpanKind kind, StatusCode status) REQUIRES(mutex_);
-  void Count(const Cell& cell, std::uint32_t service, const SpanView& span) REQUIRES(mutex_);
+  void JudgeCrossing(std::uint32_t slot, bool told_open) REQUIRES(mutex_);
+  void JudgeWaiting() REQUIRES(mutex_);
+  void JudgeOverdue() REQUIRES(mutex_);
+  const OpenSpan* OpenRoot(const Trace& trace) const REQUIRES(mutex_);
+  void JudgeComplete(std::uint32_t slot, bool going) REQUIRES(mutex_);
+  void Offer(Trace* trace, bool going) REQUIRES(mutex_);
+  void ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) REQUIRES(mutex_);
+  bool Load(CodecReader* in) EXCLUDES(mutex_);
+  bool TakeOver(Impl* other) REQUIRES(mutex_);
+  // engine_series.cc: cells, series, totals of services, histograms of traces. Take: of an engine that was loaded.
+  // Mark: Metrics() counts from here.
+  void SaveSeries(CodecWriter* out) const REQUIRES(mutex_);
+  bool LoadSeries(CodecReader* in) REQUIRES(mutex_);
+  void TakeSeries(Impl* other) REQUIRES(mutex_, other->mutex_);
+  void MarkSeries() REQUIRES(mutex_);
+  bool Sweep(std::int64_t now_ns) REQUIRES(mutex_);
+  std::int64_t NextSweep() const REQUIRES(mutex_) { return (last_tick_ns_ / kSweepNs + 1) * kSweepNs; }
   StoreView ShowStore() const REQUIRES(mutex_);
   TraceSummary Summarise(const Trace& trace) const REQUIRES(mutex_);
+  void ExplainMissing(const Trace& trace, TraceCopy* copy) const REQUIRES(mutex_);
   bool Matches(const Trace& trace, const TraceQuery& query) const REQUIRES(mutex_);
 
   mutable Mutex mutex_;
@@ -77,13 +92,17 @@ class Engine::Impl {
   Ledger ledger_ GUARDED_BY(mutex_);
   Alerts alerts_ GUARDED_BY(mutex_);
   TraceStore::Judge judge_;  // constant after construction
-  std::vector<Cell> cells_ GUARDED_BY(mutex_);
-  std::vector<Series> series_ GUARDED_BY(mutex_);    // 0 = overflow
-  std::vector<Totals> services_ GUARDED_BY(mutex_);  // by service number
-  HistogramCounts<kDepthBuckets.size()> trace_depth_ GUARDED_BY(mutex_);
-  HistogramCounts<kSpanCountBuckets.size()> trace_spans_ GUARDED_BY(mutex_);
-  DurationHistogram trace_duration_ GUARDED_BY(mutex_);
+  Statistics statistics_ GUARDED_BY(mutex_);
+  std::string encoded_ GUARDED_BY(mutex_);  // a resource's attributes; kept for its memory
+  std::vector<Completed> completed_ GUARDED_BY(mutex_);
+  std::uint64_t forward_dropped_ GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<std::uint32_t, std::uint64_t>> crossings_ GUARDED_BY(mutex_);  // slot, serial
+  struct Waiting {  // a trace that crossed a rule and whose root is not known yet
+    std::int64_t until_ns;
+    std::uint32_t slot;
+    std::uint64_t serial;
+  };
+  std::deque<Waiting> waiting_ GUARDED_BY(mutex_);  // in order of until_ns
   std::vector<Answer> answers_ GUARDED_BY(mutex_);
   std::map<std::string, std::uint64_t, std::less<>> malformed_ GUARDED_BY(mutex_);
   Rejected rejected_ GUARDED_BY(mutex_);
@@ -92,17 +111,8 @@ class Engine::Impl {
   std::int64_t last_tick_ns_ GUARDED_BY(mutex_) = 0;
   std::uint64_t records_ GUARDED_BY(mutex_) = 0;
   std::uint64_t spans_applied_ GUARDED_BY(mutex_) = 0;
+  StatsView stats_at_start_ GUARDED_BY(mutex_);
 };
-
-// Adds one observation of `value` with `weight`; bounds are upper and inclusive, as Prometheus' `le`.
-template <std::size_t N, typename Bounds>
-void Observe(HistogramCounts<N>* histogram, const Bounds& bounds, std::int64_t value, double weight) {
-  std::size_t bucket = 0;
-  while (bucket < N && value > bounds[bucket]) ++bucket;
-  histogram->buckets[bucket] += weight;
-  histogram->sum += weight * static_cast<double>(value);
-  histogram->count += weight;
-}
 
 }  // namespace spanwatch::core
 

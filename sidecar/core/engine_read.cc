@@ -46,12 +46,9 @@ StatsView Engine::Impl::Stats() const {
   for (const auto& [reason, count] : malformed_) view.malformed_messages.push_back({reason, count});
   view.rejected_spans = {
       {"invalid_id", rejected_.invalid_id}, {"malformed", rejected_.malformed}, {"limit", rejected_.limit}};
-  for (std::uint32_t i = 0; i < services_.size(); ++i) {
-    const Totals& t = services_[i];
-    if (t.spans > 0)
-      view.services.push_back(
-          {catalog_.service_name(i), t.spans, t.errors, t.duration_sum_ns, t.slow_warning, t.slow_critical});
-  }
+  statistics_.ShowServices(&view.services);
+  view.statistics = statistics_.Show(alerts_.group_bytes() + store_.gap_bytes());
+  view.forward_dropped = forward_dropped_;
   view.alerts_firing = alerts_.firing();
   view.alerts_pending = alerts_.pending();
   view.incidents_dropped = alerts_.dropped();
@@ -63,31 +60,18 @@ MetricsView Engine::Impl::Metrics() const {
   std::size_t expected;
   {
     MutexLock lock(&mutex_);
-    expected = series_.size();
+    expected = statistics_.series_slots();
   }
   view.series.reserve(expected);  // not under the mutex: fresh pages take longer than the copying
   for (std::size_t begin = 0;; begin += kPerHold) {
     MutexLock lock(&mutex_);
-    const std::size_t end = std::min(begin + kPerHold, series_.size());
+    const std::size_t end = std::min(begin + kPerHold, statistics_.series_slots());
     for (std::size_t i = begin; i < end; ++i) {
-      const Series& series = series_[i];
       SpanSeries shown;
-      shown.kind = series.kind;
-      shown.status = series.status;
-      shown.durations = series.durations;
-      shown.overflow = series.operation == kNone;
-      if (shown.overflow && series.durations.count == 0) continue;
-      if (!shown.overflow) {
-        const Operation& operation = catalog_.operation(series.operation);
-        shown.service = catalog_.service_name(operation.service);
-        shown.operation = operation.name;
-      }
-      view.series.push_back(shown);
+      if (statistics_.ShowSeries(i, &shown)) view.series.push_back(std::move(shown));
     }
-    if (end < series_.size()) continue;
-    view.trace_depth = trace_depth_;
-    view.trace_spans = trace_spans_;
-    view.trace_duration = trace_duration_;
+    if (end < statistics_.series_slots()) continue;
+    statistics_.ShowTraces(&view);
     return view;
   }
 }
@@ -151,8 +135,7 @@ bool Engine::Impl::Matches(const Trace& trace, const TraceQuery& query) const {
   }
   if (query.correlation_id.empty() || trace.id.ToHex() == query.correlation_id) return true;
   return std::any_of(trace.spans.begin(), trace.spans.end(), [&](const StoredSpan& span) {
-    return HasAttribute(std::string_view(trace.details).substr(span.detail_at, span.detail_size), "correlation.id",
-                        query.correlation_id);
+    return HasAttribute(trace.detail(span), "correlation.id", query.correlation_id);
   });
 }
 
@@ -187,52 +170,6 @@ std::vector<TraceSummary> Engine::Impl::FindTraces(const TraceQuery& query) cons
     }
   }
   return summaries;
-}
-
-std::optional<TraceCopy> Engine::Impl::GetTrace(const TraceId& id) const {
-  TraceCopy copy;
-  Trace raw;  // spans and texts are copied under the mutex, unpacked outside
-  std::vector<std::pair<std::string_view, std::string_view>>
-      names;  // service, operation by span; views live as the engine
-  std::vector<std::string_view> scopes;
-  {
-    MutexLock lock(&mutex_);
-    const std::uint32_t slot = store_.Find(id);
-    if (slot == kNone) return std::nullopt;
-    const Trace& trace = store_.trace(slot);
-    copy.summary = Summarise(trace);
-    raw.spans = trace.spans;
-    raw.details = trace.details;
-    for (const StoredSpan& span : raw.spans) {
-      const Operation& operation = catalog_.operation(span.operation);
-      names.emplace_back(catalog_.service_name(operation.service), operation.name);
-      scopes.push_back(catalog_.scope_name(span.scope));
-    }
-  }
-  raw.index = std::make_unique<Trace::Index>();
-  for (std::uint32_t i = 0; i < raw.spans.size(); ++i) (*raw.index)[raw.spans[i].span_id.value].span = i;
-  const std::vector<std::uint32_t> depths = ExactDepths(raw);
-  for (std::uint32_t i = 0; i < raw.spans.size(); ++i) {
-    const StoredSpan& span = raw.spans[i];
-    SpanCopy shown;
-    shown.span_id = span.span_id;
-    shown.parent_id = span.parent_id;
-    shown.start_ns = span.start_ns;
-    shown.end_ns = span.end_ns;
-    shown.service = names[i].first;
-    shown.name = names[i].second;
-    shown.scope = scopes[i];
-    shown.kind = span.kind;
-    shown.status = span.status;
-    shown.orphan = span.parent_id.IsValid() && TraceStore::FindSpan(raw, span.parent_id) == kNone;
-    shown.depth = depths[i];
-    ReadDetail(std::string_view(raw.details).substr(span.detail_at, span.detail_size), &shown);
-    copy.spans.push_back(std::move(shown));
-  }
-  std::sort(copy.spans.begin(), copy.spans.end(), [](const SpanCopy& a, const SpanCopy& b) {
-    return a.start_ns != b.start_ns ? a.start_ns < b.start_ns : a.span_id.value < b.span_id.value;
-  });
-  return copy;
 }
 
 }  // namespace spanwatch::core

@@ -1,5 +1,5 @@
 // One rule and one group make one incident; its changes leave the engine as transitions. Plain values, owned by whoever
-// holds them; no references into the engine.
+// holds them; no references into the engine. As bytes: incident_codec.h.
 #ifndef SPANWATCH_SIDECAR_CORE_INCIDENT_H_
 #define SPANWATCH_SIDECAR_CORE_INCIDENT_H_
 

@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::size_t kMaxReasons = 40;  // names of drops that one process may bring
 constexpr std::size_t kMaxNameBytes = 128;
-constexpr std::uint64_t kMaxBelievable = 1ull << 48;  // spans; a counter above it is a lie
+constexpr std::int64_t kEpisodeGapNs = 10'000'000'000;  // losses closer together are one episode
+constexpr std::ptrdiff_t kMaxLivingPerConnection = 4;   // an SDK has one, or for a moment two after a fork or a closing
+constexpr std::uint64_t kMaxBelievable = 1ull << 48;    // spans; a counter above it is a lie
 
 std::string Cut(std::string_view text) { return std::string(text.substr(0, kMaxNameBytes)); }
 
@@ -33,15 +35,32 @@ void Ledger::Lose(Process* process, std::string_view reason, std::uint64_t spans
   }
   it->second += spans;
   total_lost_ += spans;
+  auto& episodes = process->episodes;
+  const auto same =
+      std::find_if(episodes.rbegin(), episodes.rend(), [&](const Episode& e) { return e.reason == it->first; });
+  if (same != episodes.rend() && now_ns_ - same->last_ns <= kEpisodeGapNs) {
+    same->last_ns = now_ns_;
+    same->spans += spans;
+    return;
+  }
+  if (episodes.size() >= kMaxEpisodes) episodes.pop_front();
+  episodes.push_back({it->first, now_ns_, now_ns_, spans});
 }
 
+// Else the one with empty books that was heard of longest ago: a flood of names keeps nobody out, and a living process
+// that goes this way is known again, with nothing missing, when it speaks.
 void Ledger::ForgetOldestClosed() {
-  auto oldest = processes_.end();
+  auto oldest = processes_.end(), empty = processes_.end();
   for (auto it = processes_.begin(); it != processes_.end(); ++it) {
-    const bool over = it->second.state == State::kClosed || it->second.state == State::kDied;
-    if (over && (oldest == processes_.end() || it->second.serial < oldest->second.serial)) oldest = it;
+    const Process& process = it->second;
+    const bool over = process.state == State::kClosed || process.state == State::kDied;
+    if (over && (oldest == processes_.end() || process.serial < oldest->second.serial)) oldest = it;
+    if (over || !process.HasEmptyBooks()) continue;
+    if (empty == processes_.end() || process.last_seen_ns < empty->second.last_seen_ns) empty = it;
   }
+  if (oldest == processes_.end()) oldest = empty;
   if (oldest == processes_.end()) return;
+  ForgetOpen(&oldest->second);
   past_emitted_ += oldest->second.Emitted();
   past_applied_ += oldest->second.applied;
   past_sampled_out_ += oldest->second.sampled_out;
@@ -53,7 +72,12 @@ void Ledger::ForgetOldestClosed() {
 Ledger::Process* Ledger::Obtain(const RecordHeader& header, const EnvelopeView& envelope) {
   if (const auto it = processes_.find(envelope.process_id); it != processes_.end()) return &it->second;
   if (processes_.size() >= max_processes_) ForgetOldestClosed();
-  if (processes_.size() >= max_processes_) {
+  // Nobody may fill the table with ids of his own making.
+  const auto mine = std::count_if(processes_.begin(), processes_.end(), [&](const auto& entry) {
+    const State state = entry.second.state;
+    return entry.second.connection == header.connection && state != State::kClosed && state != State::kDied;
+  });
+  if (processes_.size() >= max_processes_ || mine >= kMaxLivingPerConnection) {
     ++refused_processes_;
     return nullptr;
   }
@@ -142,10 +166,12 @@ void Ledger::Close(State state, const char* reason, Process* process) {
   process->state = state;
   process->open_spans = 0;
   process->gauges.clear();
+  ForgetOpen(process);
 }
 
 bool Ledger::OnEnvelope(const RecordHeader& header, const EnvelopeView& envelope, const Decoded& decoded,
                         std::vector<Answer>* answers) {
+  now_ns_ = header.now_ns;
   Answer answer{header.connection, AnswerKind::kAck, envelope.process_id, 0, ""};
   Process* process = Obtain(header, envelope);
   const auto finish = [&](AnswerKind kind, const char* reason) {
@@ -206,11 +232,46 @@ void Ledger::Applied(const EnvelopeView& envelope, std::uint64_t applied, const 
   Lose(&process, "malformed", count - kept - refused);
 }
 
-void Ledger::OnOpenSpans(const EnvelopeView& envelope, std::uint64_t count) {
-  if (const auto it = processes_.find(envelope.process_id); it != processes_.end()) it->second.open_spans = count;
+void Ledger::ForgetOpen(Process* process) {
+  for (const OpenSpan& span : process->open) {
+    const auto it = open_index_.find(span.span_id.value);
+    if (it != open_index_.end() && it->second == &span) open_index_.erase(it);
+  }
+  process->open.clear();
+}
+
+void Ledger::OnOpenSpans(const EnvelopeView& envelope, std::uint64_t count, std::vector<OpenSpan> spans) {
+  const auto it = processes_.find(envelope.process_id);
+  if (it == processes_.end()) return;
+  Process& process = it->second;
+  process.open_spans = count;
+  ForgetOpen(&process);
+  const std::size_t room = kMaxAllOpenSpans - std::min(kMaxAllOpenSpans, open_index_.size());
+  if (spans.size() > std::min(kMaxOpenSpans, room)) spans.resize(std::min(kMaxOpenSpans, room));
+  process.open = std::move(spans);
+  for (const OpenSpan& span : process.open) open_index_.insert({span.span_id.value, &span});
+}
+
+const OpenSpan* Ledger::FindOpen(const TraceId& trace, SpanId id) const {
+  const auto it = open_index_.find(id.value);
+  return it == open_index_.end() || it->second->trace_id != trace ? nullptr : it->second;
+}
+
+std::vector<TraceLoss> Ledger::LossesBetween(std::int64_t from_ns, std::int64_t to_ns,
+                                             const std::vector<std::string>& services) const {
+  std::vector<TraceLoss> losses;
+  for (const auto& [id, process] : processes_) {
+    if (std::find(services.begin(), services.end(), process.service) == services.end()) continue;
+    for (const Episode& episode : process.episodes) {
+      if (episode.last_ns < from_ns || episode.first_ns > to_ns) continue;
+      losses.push_back({Prefix(id), process.service, episode.reason, episode.spans});
+    }
+  }
+  return losses;
 }
 
 void Ledger::Advance(std::int64_t now_ns) {
+  now_ns_ = now_ns;
   if (now_ns < next_due_) return;
   next_due_ = INT64_MAX;
   for (auto& [id, process] : processes_) {
@@ -227,6 +288,14 @@ void Ledger::Advance(std::int64_t now_ns) {
   }
 }
 
+void Ledger::Resume(std::int64_t now_ns) {
+  for (auto& [id, process] : processes_) {
+    if (process.state == State::kClosed || process.state == State::kDied) continue;
+    process.last_seen_ns = now_ns;
+    next_due_ = std::min(next_due_, now_ns + kSilentAfterNs);
+  }
+}
+
 void Ledger::Show(StatsView* view) const {
   constexpr const char* kStates[] = {"alive", "silent", "closed", "died"};
   Reasons lost = past_lost_;
@@ -236,6 +305,7 @@ void Ledger::Show(StatsView* view) const {
   for (const auto& [id, process] : processes_) {
     ProcessView shown;
     shown.id = Prefix(id);
+    shown.serial = process.serial;
     shown.service = process.service;
     shown.instance = process.instance;
     shown.state = kStates[static_cast<int>(process.state)];

@@ -4,12 +4,17 @@
 #ifndef SPANWATCH_SIDECAR_CORE_LEDGER_H_
 #define SPANWATCH_SIDECAR_CORE_LEDGER_H_
 
+#include <tsl/robin_map.h>
+
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "sidecar/core/codec.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/core/hash.h"
 #include "sidecar/core/record.h"
 #include "sidecar/core/snapshot.h"
 
@@ -17,6 +22,20 @@ namespace spanwatch::core {
 
 inline constexpr std::int64_t kSilentAfterNs = 5'000'000'000;
 inline constexpr std::int64_t kDiedAfterNs = 60'000'000'000;
+
+inline constexpr std::size_t kMaxOpenSpans = 1024;      // of one process
+inline constexpr std::size_t kMaxAllOpenSpans = 16384;  // of all
+inline constexpr std::size_t kMaxEpisodes = 32;         // of losses that a process remembers with their times
+
+// A span that its process told to be open for longer than the SDK's threshold.
+struct OpenSpan {
+  TraceId trace_id;
+  SpanId span_id;
+  SpanId parent_id;
+  std::int64_t start_ns = 0;
+  std::uint32_t operation = 0;
+  SpanKind kind = SpanKind::kUnspecified;
+};
 
 class Ledger {
  public:
@@ -28,15 +47,34 @@ class Ledger {
                   std::vector<Answer>* answers);
   // How many of the batch that OnEnvelope just accepted were applied; the rest of its span_count is lost.
   void Applied(const EnvelopeView& envelope, std::uint64_t applied, const Rejected& rejected);
-  void OnOpenSpans(const EnvelopeView& envelope, std::uint64_t count);
+  // Replaces the list of what `envelope`'s process has open. Lists are cut at kMaxOpenSpans; `count` is what it told.
+  void OnOpenSpans(const EnvelopeView& envelope, std::uint64_t count, std::vector<OpenSpan> spans);
+  // A span that its process told to be open (and that is not over as far as we know); null otherwise.
+  const OpenSpan* FindOpen(const TraceId& trace, SpanId id) const;
   // Silent and dead processes.
   void Advance(std::int64_t now_ns);
   std::int64_t NextDue() const { return next_due_; }
+  // Nobody listened until now: the silence of processes begins here.
+  void Resume(std::int64_t now_ns);
 
   std::uint64_t total_lost() const { return total_lost_; }
+  // What processes of `services` lost within [from_ns, to_ns] of engine time, ordered by process.
+  std::vector<TraceLoss> LossesBetween(std::int64_t from_ns, std::int64_t to_ns,
+                                       const std::vector<std::string>& services) const;
+
+  // All but limits, as a checkpoint keeps it. Load, into a new ledger: false if the bytes are not such, or name an
+  // operation beyond the first `operations`.
+  void Save(CodecWriter* out) const;
+  bool Load(CodecReader* in, std::size_t operations);
   void Show(StatsView* view) const;
 
  private:
+  // Losses of one reason, close together.
+  struct Episode {
+    std::string reason;
+    std::int64_t first_ns = 0, last_ns = 0;  // engine time
+    std::uint64_t spans = 0;
+  };
   enum class State : std::uint8_t { kAlive, kSilent, kClosed, kDied };
   using Reasons = std::map<std::string, std::uint64_t, std::less<>>;
 
@@ -59,9 +97,16 @@ class Ledger {
 
     // Not from what was applied or lost, so that the equation can fail if a judgement is wrong.
     std::uint64_t Emitted() const { return judged_batched - base_batched + sampled_out + dropped; }
+    // Nothing was told or judged yet: forgetting it loses nothing.
+    bool HasEmptyBooks() const {
+      return judged_sequence == 0 && judged_batched == 0 && reported_batched == 0 && sampled_out == 0 && lost.empty() &&
+             open.empty();
+    }
 
     std::uint64_t open_spans = 0, rss_bytes = 0, sdk_bytes = 0, sdk_cpu_ns = 0;
     std::vector<ProcessView::Gauge> gauges;
+    std::vector<OpenSpan> open;
+    std::deque<Episode> episodes;  // oldest first, at most kMaxEpisodes
   };
 
   Process* Obtain(const RecordHeader& header, const EnvelopeView& envelope);
@@ -73,7 +118,9 @@ class Ledger {
   void SkipTo(const EnvelopeView& envelope, Process* process);
   void Close(State state, const char* reason, Process* process);
   void Lose(Process* process, std::string_view reason, std::uint64_t spans);
-  void Schedule();
+  void ForgetOpen(Process* process);
+  void SaveProcess(const ProcessId& id, const Process& process, CodecWriter* out) const;
+  bool LoadProcess(CodecReader* in, std::size_t operations, Process* process);
 
   std::uint64_t max_processes_ = 1024;
   std::uint64_t serial_ = 0;
@@ -83,7 +130,10 @@ class Ledger {
   // Of processes that were forgotten, so that sums never fall.
   std::uint64_t past_emitted_ = 0, past_applied_ = 0, past_sampled_out_ = 0;
   Reasons past_lost_;
+  std::int64_t now_ns_ = 0;
   std::int64_t next_due_ = INT64_MAX;
+  // Open spans by id, over all processes. Who told an id first keeps it: nobody can rename what another has open.
+  tsl::robin_map<std::uint64_t, const OpenSpan*, U64Hash> open_index_;
 };
 
 }  // namespace spanwatch::core

@@ -19,11 +19,14 @@ struct Limits;
 
 // Numbers are part of the journal's format: never reuse one.
 enum class RecordKind : std::uint8_t {
-  kTime = 0,     // time passed; journaled only at the end of a recording
-  kMessage = 1,  // a ZeroMQ message: envelope and payload of one connection
-  kOtlp = 2,     // an OTLP/HTTP body, protobuf
-  kReload = 3,   // rules and limits, as the text they were read from
+  kTime = 0,        // time passed; journaled only at the end of a recording
+  kMessage = 1,     // a ZeroMQ message: envelope and payload of one connection
+  kOtlp = 2,        // an OTLP/HTTP body, protobuf
+  kReload = 3,      // rules and limits, as the text they were read from
+  kCheckpoint = 4,  // head of a journal's segment: not applied, but Engine::Restore() with it
+  kRestart = 5,     // the sidecar was away until now: nobody's silence in between is judged
 };
+inline constexpr RecordKind kLastRecordKind = RecordKind::kRestart;
 
 struct RecordHeader {
   std::uint64_t index = 0;  // 1, 2, 3, ... within a journal; 0 for a time record that is not journaled

@@ -32,14 +32,13 @@ struct HistogramCounts {
 };
 using DurationHistogram = HistogramCounts<kDurationBucketsNs.size()>;
 
-// One series of traces_span_metrics_*. Names point into the engine's interned strings: valid as long as the engine
-// lives.
+// One series of traces_span_metrics_*.
 struct SpanSeries {
-  std::string_view service;
-  std::string_view operation;
+  std::string service;  // empty: the overflow of all services that have none of their own
+  std::string operation;
   SpanKind kind = SpanKind::kUnspecified;
   StatusCode status = StatusCode::kUnset;
-  bool overflow = false;  // the series that takes what is over the limit (otel_metric_overflow="true")
+  bool overflow = false;  // takes what is over the limit of its service (otel_metric_overflow="true"); no operation
   DurationHistogram durations;
 };
 
@@ -50,7 +49,8 @@ struct ReasonCount {
 
 // One traced process, by its ledger: emitted = applied + sampled_out + sum(lost).
 struct ProcessView {
-  std::string id;  // first 8 hex digits of the process id: enough to tell apart, too little to imitate
+  std::string id;            // first 8 hex digits of the process id: enough to tell apart, too little to imitate
+  std::uint64_t serial = 0;  // order of appearance, over the engine's life
   std::string service;
   std::string instance;  // service.instance.id or "pid@host"; may be empty
   std::string state;     // "alive", "silent", "closed", "died"
@@ -74,7 +74,7 @@ struct ProcessView {
 };
 
 struct ServiceStats {
-  std::string_view service;
+  std::string service;
   double spans = 0;
   double errors = 0;
   double duration_sum_ns = 0;
@@ -98,6 +98,27 @@ struct StoreView {
   std::vector<ReasonCount> evicted;         // ttl, max_traces, memory, cut
 };
 
+// A label with too many values: spans of a service are counted without it. While no such span came for
+// Limits::series_idle_ns, it is forgotten.
+struct CardinalityView {
+  std::string service;  // of the spans; empty for label "service_name"
+  std::string label;    // "span_name" or "service_name"
+  std::uint64_t limit = 0;
+  std::uint64_t folded_spans = 0;
+  std::int64_t since_ns = 0;         // engine time
+  std::vector<std::string> samples;  // the first values that were folded, at most 5 of at most 80 bytes
+};
+
+// What statistics hold and may hold.
+struct StatisticsView {
+  std::uint64_t series = 0, overflow_series = 0, max_series = 0;
+  std::uint64_t expired_series_total = 0;
+  double expired_spans_total = 0;  // counted in series that are forgotten, by weight
+  std::uint64_t operations = 0, max_operations = 0;
+  std::uint64_t bytes = 0, max_bytes = 0;  // of names, operations, series and window groups, by formula
+  std::vector<CardinalityView> cardinality;
+};
+
 struct StatsView {
   std::int64_t now_ns = 0;      // engine time
   std::int64_t started_ns = 0;  // engine time of the first record; 0 before
@@ -113,7 +134,13 @@ struct StatsView {
   std::vector<ServiceStats> services;
   std::uint64_t alerts_firing = 0, alerts_pending = 0;
   std::uint64_t incidents_dropped = 0;  // matches that found the incident table full
+  StatisticsView statistics;
+  std::uint64_t forward_dropped = 0;  // completed traces not given to the forwarder: too many waited
 };
+
+// `total` with every counter less its value in `start`, an earlier view of the same engine: what happened since then.
+// All terms of the equation of a process go together. What is a state and not a counter stays.
+StatsView Since(const StatsView& start, StatsView total);
 
 // All that /metrics needs beside StatsView and the incidents.
 struct MetricsView {
@@ -139,6 +166,14 @@ struct TraceSummary {
   std::vector<std::string> services;  // in order of first appearance, at most 16
 };
 
+struct AttributeCopy {
+  std::string key;
+  AttributeType type = AttributeType::kEmpty;
+  std::int64_t integer = 0;
+  double number = 0;
+  std::string text;
+};
+
 struct SpanCopy {
   SpanId span_id;
   SpanId parent_id;
@@ -152,13 +187,10 @@ struct SpanCopy {
   std::string status_message;
   bool orphan = false;
   std::uint32_t depth = 0;  // 1 = root or orphan
-  struct Attribute {
-    std::string key;
-    AttributeType type = AttributeType::kEmpty;
-    std::int64_t integer = 0;
-    double number = 0;
-    std::string text;
-  };
+  using Attribute = AttributeCopy;
+  std::uint32_t resource = 0;  // index into TraceCopy::resources
+  std::string trace_state;     // as it came, for example with the sampling threshold "ot=th:..."
+  bool parent_is_remote = false;
   std::vector<Attribute> attributes;
   struct Event {
     std::int64_t time_ns = 0;
@@ -170,9 +202,29 @@ struct SpanCopy {
   std::uint32_t dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
 };
 
+// A parent that is not here, and why.
+struct MissingSpan {
+  SpanId id;
+  const char* reason = "";         // "still_open", "late", "other_host", "lost", "not_received"
+  std::uint32_t children = 0;      // stored spans that name it as their parent
+  std::string service, operation;  // still_open: what it is
+  std::int64_t start_ns = 0;       // still_open: since when
+};
+
+// What a process of the trace's services lost while the trace ran.
+struct TraceLoss {
+  std::string process;  // as in ProcessView::id
+  std::string service;
+  std::string reason;
+  std::uint64_t spans = 0;
+};
+
 struct TraceCopy {
   TraceSummary summary;
-  std::vector<SpanCopy> spans;  // by start time, then span id
+  std::vector<MissingSpan> missing;                   // in order of their first child
+  std::vector<TraceLoss> losses;                      // empty: nothing was lost meanwhile
+  std::vector<std::vector<AttributeCopy>> resources;  // each with service.name
+  std::vector<SpanCopy> spans;                        // by start time, then span id
 };
 
 // All conditions hold together; the text ones are exact. One single span must satisfy service and operation.

@@ -94,7 +94,10 @@ struct SpanView {
   std::int64_t memory_peak = kNoMemory;   // highest RSS in bytes while it ran (spanwatch.mem.peak)
   std::string_view error_type;            // exception.type of the last exception event, else error.type; may be empty
   std::string_view error_message;         // exception.message of it, else the status message; may be empty
+  std::string_view trace_state;           // as it came; empty if longer than kMaxTraceStateBytes
 };
+
+inline constexpr std::size_t kMaxTraceStateBytes = 512;
 
 // Why a span of a batch was not accepted.
 struct Rejected {

@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kMaxVarint = 5;
 constexpr std::size_t kMaxScratch = 1 << 20;
+// What follows the attributes.
+constexpr std::uint32_t kMore = 1, kTraceState = 2, kRemoteParent = 4;
 
 // Writes into room that was measured before: no check, no growth. See Room().
 class Writer {
@@ -76,6 +78,7 @@ class Writer {
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  bool AtEnd() const { return bytes_.empty(); }
   std::uint32_t Varint() {
     std::uint32_t value = 0;
     for (int shift = 0; shift < 35 && !bytes_.empty(); shift += 7) {
@@ -177,33 +180,65 @@ SpanCopy::Attribute Own(const AttributeView& a) {
 
 std::vector<SpanCopy::Attribute> ReadAttributes(Reader* in) {
   std::vector<SpanCopy::Attribute> attributes;
-  for (std::uint32_t n = in->Varint(); n > 0; --n) attributes.push_back(Own(in->Attribute()));
+  for (std::uint32_t n = in->Varint(); n > 0 && !in->AtEnd(); --n) attributes.push_back(Own(in->Attribute()));
   return attributes;
 }
 
 }  // namespace
 
-void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, std::string* out) {
+void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out) {
   const std::string_view name = with_name ? span.name : std::string_view();
   const bool more = !name.empty() || !span.status_message.empty() || span.event_count != 0 || span.link_count != 0 ||
                     (span.dropped_attributes | span.dropped_events | span.dropped_links) != 0;
   std::size_t room = 1 + Room(batch, span.attributes);
   if (more) room += RoomForMore(batch, span, name);
+  room += span.trace_state.size() + kMaxVarint;
   // Measured, written into a buffer that is reused, then appended: growing *out first would clear the bytes in vain.
   static thread_local std::vector<char> scratch;
   if (scratch.size() < room) scratch.resize(room);
   Writer writer(scratch.data());
   WriteAttributes(batch, span.attributes, &writer);  // first: HasAttribute() stops there
-  writer.Varint(more ? 1 : 0);
+  writer.Varint((more ? kMore : 0) | (span.trace_state.empty() ? 0 : kTraceState) |
+                (span.parent_is_remote ? kRemoteParent : 0));
+  if (!span.trace_state.empty()) writer.Text(span.trace_state);
   if (more) WriteMore(batch, span, name, &writer);
-  out->append(scratch.data(), static_cast<std::size_t>(writer.at() - scratch.data()));
+  out->Append(scratch.data(), static_cast<std::size_t>(writer.at() - scratch.data()));
   if (scratch.size() > kMaxScratch) std::vector<char>().swap(scratch);
+}
+
+void EncodeAttributes(const SpanBatch& batch, AttributeRange range, std::size_t max_bytes, std::string* out) {
+  out->clear();
+  char count[kMaxVarint];
+  std::uint32_t kept = 0;
+  std::vector<char> scratch;
+  for (std::uint32_t i = 0; i < range.count; ++i) {
+    const std::size_t room = Room(batch, {range.first + i, 1});
+    if (scratch.size() < room) scratch.resize(room);
+    Writer writer(scratch.data());
+    writer.Attribute(batch.attributes[range.first + i]);
+    const auto size = static_cast<std::size_t>(writer.at() - scratch.data());
+    if (out->size() + size + kMaxVarint > max_bytes) continue;
+    out->append(scratch.data(), size);
+    ++kept;
+  }
+  if (kept == 0) return;
+  Writer writer(count);
+  writer.Varint(kept);
+  out->insert(0, count, static_cast<std::size_t>(writer.at() - count));
+}
+
+std::vector<AttributeCopy> DecodeAttributes(std::string_view encoded) {
+  Reader in(encoded);
+  return ReadAttributes(&in);
 }
 
 void ReadDetail(std::string_view detail, SpanCopy* copy) {
   Reader in(detail);
   copy->attributes = ReadAttributes(&in);
-  if (in.Varint() == 0) return;
+  const std::uint32_t parts = in.Varint();
+  copy->parent_is_remote = (parts & kRemoteParent) != 0;
+  if ((parts & kTraceState) != 0) copy->trace_state = in.Text();
+  if ((parts & kMore) == 0) return;
   if (const std::string_view name = in.Text(); !name.empty()) copy->name = name;
   copy->status_message = in.Text();
   copy->dropped_attributes = in.Varint();

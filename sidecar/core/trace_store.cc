@@ -7,19 +7,21 @@
 namespace spanwatch::core {
 namespace {
 
-// The formula of bytes: what a trace and a span cost beside their texts. Rounded up from sizeof plus the tables'
-// entries.
-constexpr std::uint64_t kTraceBytes = 384;
+// The formula of bytes: a trace beside its spans, with its share of the tables and of malloc; then each piece of
+// memory.
+constexpr std::uint64_t kTraceBytes = sizeof(Trace) + 80;
+constexpr std::uint64_t kPieceBytes = 16;
 constexpr std::uint64_t kSpanBytes = 64;
-constexpr std::uint64_t kIndexBytes = 48;  // a span more in a trace that has an index
-static_assert(sizeof(StoredSpan) <= kSpanBytes);
+static_assert(sizeof(StoredSpan) == kSpanBytes);
 
 constexpr std::size_t kLinearSpans = 32;  // up to here a scan beats a table
 constexpr int kMaxWalk = 64;              // steps upwards for one span; longer chains are recounted at completion
 constexpr int kMaxCycleWalk = 256;
 constexpr std::uint16_t kMaxLevels = UINT16_MAX;
 constexpr std::size_t kReuseBytes = 4096;  // buffers up to this size stay with their slot
-constexpr std::uint64_t kTraceShare = 4;   // one trace may take a quarter of the store
+constexpr std::size_t kSpareSlots = 32;    // free slots that keep their memory
+constexpr float kTableLoad = 0.8f;
+constexpr std::uint64_t kTraceShare = 4;  // one trace may take a quarter of the store
 
 std::uint16_t Levels(std::uint32_t value) {
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(value, kMaxLevels));
@@ -34,8 +36,8 @@ std::uint32_t TraceStore::Find(const TraceId& id) const {
 
 std::uint32_t TraceStore::FindSpan(const Trace& trace, SpanId id) {
   if (trace.index != nullptr) {
-    const auto it = trace.index->find(id.value);
-    return it == trace.index->end() ? kNone : it->second.span;
+    const SpanIndex::Entry* entry = trace.index->Find(id.value);
+    return entry == nullptr ? kNone : entry->span;
   }
   for (std::uint32_t i = 0; i < trace.spans.size(); ++i) {
     if (trace.spans[i].span_id == id) return i;
@@ -44,7 +46,7 @@ std::uint32_t TraceStore::FindSpan(const Trace& trace, SpanId id) {
 }
 
 std::uint32_t TraceStore::Obtain(std::int64_t now_ns, const TraceId& id) {
-  if (last_slot_ != kNone && slots_[last_slot_]->live && slots_[last_slot_]->id == id) return last_slot_;
+  if (last_slot_ != kNone && slots_[last_slot_]->id == id) return last_slot_;
   if (const auto it = by_id_.find(id); it != by_id_.end()) return last_slot_ = it->second;
   std::uint32_t slot;
   if (free_.empty()) {
@@ -53,6 +55,7 @@ std::uint32_t TraceStore::Obtain(std::int64_t now_ns, const TraceId& id) {
   } else {
     slot = free_.back();
     free_.pop_back();
+    if (slots_[slot] == nullptr) slots_[slot] = std::make_unique<Trace>();
   }
   Trace& trace = *slots_[slot];
   trace.id = id;
@@ -63,28 +66,31 @@ std::uint32_t TraceStore::Obtain(std::int64_t now_ns, const TraceId& id) {
   trace.bytes = kTraceBytes;
   counts_.bytes += kTraceBytes;
   ++counts_.begun;
+  trace.born_previous = youngest_;
+  (youngest_ == kNone ? oldest_ : slots_[youngest_]->born_next) = slot;
+  youngest_ = slot;
+  by_id_.max_load_factor(kTableLoad);
   by_id_[id] = slot;
   return last_slot_ = slot;
 }
 
 // One pass: is the span here already, where is its parent, how tall are the children that came before it.
-TraceStore::Relatives TraceStore::FindRelatives(const Trace& trace, const StoredSpan& span) {
+TraceStore::Relatives TraceStore::FindRelatives(const Trace& trace, SpanId id, SpanId parent) {
   Relatives found;
   if (trace.index != nullptr) {
-    if (const auto it = trace.index->find(span.span_id.value); it != trace.index->end()) {
-      found.duplicate = it->second.span != kNone;
-      found.child_levels = it->second.child_levels;
+    if (const SpanIndex::Entry* entry = trace.index->Find(id.value); entry != nullptr) {
+      found.duplicate = entry->span != kNone;
+      found.child_levels = entry->child_levels;
     }
-    found.parent = span.parent_id.IsValid() ? FindSpan(trace, span.parent_id) : kNone;
+    found.parent = parent.IsValid() ? FindSpan(trace, parent) : kNone;
     return found;
   }
   const auto count = static_cast<std::uint32_t>(trace.spans.size());
   for (std::uint32_t i = 0; i < count; ++i) {
     const StoredSpan& other = trace.spans[i];
-    if (other.span_id == span.parent_id) found.parent = i;
-    if (other.span_id == span.span_id) found.duplicate = true;
-    if (other.parent_id == span.span_id && other.levels_below > found.child_levels)
-      found.child_levels = other.levels_below;
+    if (other.span_id == parent) found.parent = i;
+    if (other.span_id == id) found.duplicate = true;
+    if (other.parent_id == id && other.levels_below > found.child_levels) found.child_levels = other.levels_below;
   }
   return found;
 }
@@ -133,7 +139,7 @@ void TraceStore::Link(Trace* trace, std::uint32_t added, std::uint32_t parent) {
 // The span's parent may still come: the index must know how tall the chain below it is. (Small traces scan for it.)
 void TraceStore::AwaitParent(Trace* trace, const StoredSpan& span) {
   if (trace->index == nullptr || !span.parent_id.IsValid()) return;
-  auto& waited = (*trace->index)[span.parent_id.value];
+  SpanIndex::Entry& waited = trace->index->At(span.parent_id.value);
   waited.child_levels = std::max(waited.child_levels, span.levels_below);
 }
 
@@ -158,65 +164,115 @@ void TraceStore::Note(Trace* trace, const SpanView& span, std::uint32_t added) {
   }
 }
 
+// What the trace costs by the formula; the store's sums follow.
+void TraceStore::Recount(Trace* trace) {
+  const auto piece = [](std::uint64_t bytes) { return bytes == 0 ? 0 : bytes + kPieceBytes; };
+  const std::uint64_t bytes = kTraceBytes + piece(trace->spans.size() * kSpanBytes) + piece(trace->details.size()) +
+                              (trace->index == nullptr ? 0 : piece(trace->index->bytes()) + sizeof(SpanIndex)) +
+                              piece(trace->verdicts.size() * sizeof(TraceVerdict));
+  Charge(trace, bytes - trace->bytes);  // may wrap around: sums modulo 2^64
+}
+
+void TraceStore::Charge(Trace* trace, std::uint64_t more) {
+  trace->bytes += more;
+  counts_.bytes += more;
+  if (trace->list != kLists) list_bytes_[trace->list] += more;
+}
+
+// The quiet between two arrivals counts from the root on: before it nothing could have been complete.
+void TraceStore::NoteGap(std::int64_t now_ns, Trace* trace) {
+  const std::int64_t gap = now_ns - trace->last_arrival_ns;
+  trace->last_arrival_ns = now_ns;
+  if (trace->root == kNone || gap <= trace->widest_gap_ns) return;
+  trace->widest_gap_ns = gap;
+  if (trace->learned_step == Trace::kNotLearned) return;
+  const std::uint8_t step = RootGaps::StepOf(gap);
+  if (step <= trace->learned_step) return;
+  gaps_.Relearn(trace->learned_root, trace->learned_step, step);
+  trace->learned_step = step;
+}
+
 TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, const SpanView& span,
                                   std::uint32_t operation, bool name_kept_apart, std::uint32_t scope,
-                                  std::uint32_t* slot) {
+                                  std::uint32_t resource, std::uint32_t* slot) {
   *slot = Obtain(now_ns, span.trace_id);
   Trace& trace = *slots_[*slot];
-  StoredSpan stored;
+  const Relatives relatives = FindRelatives(trace, span.span_id, span.parent_id);
+  if (relatives.duplicate) {
+    ++counts_.duplicate_spans;
+    return Added::kDuplicate;
+  }
+  if (now_ns != trace.last_arrival_ns) NoteGap(now_ns, &trace);
+  if (heard_last_ != *slot) Hear(*slot);
+  if (trace.complete) ++counts_.late_spans;
+  if (trace.spans.size() >= limits_.max_spans_per_trace || trace.bytes > limits_.memory_limit_bytes / kTraceShare) {
+    ++trace.truncated;
+    ++counts_.truncated_spans;
+    if (trace.bucket == Trace::kNoBucket) Schedule(now_ns, *slot);
+    MoveTo(*slot, Wanted(trace));
+    return Added::kTruncated;
+  }
+  const auto added = static_cast<std::uint32_t>(trace.spans.size());
+  const std::size_t detail_at = trace.details.size();
+  AppendDetail(batch, span, name_kept_apart, &trace.details);
+  StoredSpan& stored = trace.spans.Add();  // filled in place: a copy would wait for its narrow stores
   stored.span_id = span.span_id;
   stored.parent_id = span.parent_id;
   stored.start_ns = span.start_ns;
   stored.end_ns = std::max(span.end_ns, span.start_ns);
   stored.operation = operation;
+  stored.detail_at = static_cast<std::uint32_t>(detail_at);
+  stored.detail_size = static_cast<std::uint32_t>(trace.details.size() - detail_at);
   stored.scope = static_cast<std::uint16_t>(scope);
+  stored.resource = static_cast<std::uint16_t>(resource);
+  stored.levels_below = Levels(relatives.child_levels + 1u);
   stored.kind = span.kind;
   stored.status = span.status;
-  const Relatives relatives = FindRelatives(trace, stored);
-  if (relatives.duplicate) {
-    ++counts_.duplicate_spans;
-    return Added::kDuplicate;
-  }
-  trace.last_arrival_ns = now_ns;
-  if (trace.complete) ++counts_.late_spans;
-  if (trace.spans.size() >= limits_.max_spans_per_trace || trace.bytes > limits_.memory_limit_bytes / kTraceShare) {
-    ++trace.truncated;
-    ++counts_.truncated_spans;
-    MoveTo(*slot, Wanted(trace));
-    return Added::kTruncated;
-  }
-  const auto added = static_cast<std::uint32_t>(trace.spans.size());
-  stored.levels_below = Levels(relatives.child_levels + 1u);
-  stored.detail_at = static_cast<std::uint32_t>(trace.details.size());
-  AppendDetail(batch, span, name_kept_apart, &trace.details);
-  stored.detail_size = static_cast<std::uint32_t>(trace.details.size()) - stored.detail_at;
-  trace.spans.push_back(stored);
-  std::uint64_t bytes = kSpanBytes + stored.detail_size;
-  if (trace.index != nullptr) {
-    (*trace.index)[span.span_id.value].span = added;
-    bytes += kIndexBytes;
-  } else if (trace.spans.size() > kLinearSpans) {
-    trace.index = std::make_unique<Trace::Index>();
-    for (std::uint32_t i = 0; i < trace.spans.size(); ++i) {
-      const StoredSpan& each = trace.spans[i];
-      (*trace.index)[each.span_id.value].span = i;
-      AwaitParent(&trace, each);
-    }
-    bytes += kIndexBytes * trace.spans.size();
-  }
+  stored.remote_parent = span.parent_is_remote;
+  if (trace.index != nullptr || added >= kLinearSpans) IndexSpan(&trace, added);
+  const bool had_root = trace.root != kNone;
   Link(&trace, added, relatives.parent);
   Note(&trace, span, added);
-  trace.bytes += bytes;
-  counts_.bytes += bytes;
-  if (trace.list != kLists) list_bytes_[trace.list] += bytes;
+  if (trace.index != nullptr || added == 0 || trace.complete) {
+    Recount(&trace);
+  } else {
+    Charge(&trace, kSpanBytes + stored.detail_size);
+  }
   ++counts_.spans;
-  MoveTo(*slot, Wanted(trace));
+  if (had_root != (trace.root != kNone)) Unschedule(*slot);  // its gap is another one now
+  if (trace.bucket == Trace::kNoBucket) Schedule(now_ns, *slot);
+  const List list = Wanted(trace);
+  if (trace.list != list || tails_[list] != *slot) MoveTo(*slot, list);
   return Added::kStored;
 }
 
-TraceStore::List TraceStore::Wanted(const Trace& trace) const {
-  if (trace.complete) return trace.kept ? kDoneKept : kDonePlain;
-  return trace.root != kNone ? kOpenRooted : kOpenRootless;
+// To the end of those in order of last arrival.
+void TraceStore::Hear(std::uint32_t slot) {
+  Trace& trace = *slots_[slot];
+  if (heard_first_ == slot || trace.heard_previous != kNone) Unhear(slot);
+  trace.heard_previous = heard_last_;
+  (heard_last_ == kNone ? heard_first_ : slots_[heard_last_]->heard_next) = slot;
+  heard_last_ = slot;
+}
+
+void TraceStore::Unhear(std::uint32_t slot) {
+  Trace& trace = *slots_[slot];
+  (trace.heard_previous == kNone ? heard_first_ : slots_[trace.heard_previous]->heard_next) = trace.heard_next;
+  (trace.heard_next == kNone ? heard_last_ : slots_[trace.heard_next]->heard_previous) = trace.heard_previous;
+  trace.heard_previous = trace.heard_next = kNone;
+}
+
+void TraceStore::IndexSpan(Trace* trace, std::uint32_t added) {
+  if (trace->index != nullptr) {
+    trace->index->At(trace->spans[added].span_id.value).span = added;
+    return;
+  }
+  trace->index = std::make_unique<SpanIndex>();
+  for (std::uint32_t i = 0; i < trace->spans.size(); ++i) {
+    const StoredSpan& each = trace->spans[i];
+    trace->index->At(each.span_id.value).span = i;
+    AwaitParent(trace, each);
+  }
 }
 
 void TraceStore::Unlink(std::uint32_t slot) {
@@ -229,10 +285,9 @@ void TraceStore::Unlink(std::uint32_t slot) {
   trace.list = kLists;
 }
 
-// To the tail: each list is in order of last arrival.
+// To the tail: each list is in order of last arrival or completion.
 void TraceStore::MoveTo(std::uint32_t slot, List list) {
   Trace& trace = *slots_[slot];
-  if (trace.list == list && tails_[list] == slot) return;
   Unlink(slot);
   trace.list = list;
   trace.previous = tails_[list];
@@ -251,26 +306,25 @@ void TraceStore::MarkAlerted(std::uint32_t slot) {
   if (trace.complete) MoveTo(slot, kDoneKept);
 }
 
-void TraceStore::Complete(std::uint32_t slot, const Judge& judge) {
-  Trace& trace = *slots_[slot];
-  if (trace.depth_lags) {
-    const std::vector<std::uint32_t> depths = ExactDepths(trace);
-    trace.depth = *std::max_element(depths.begin(), depths.end());
-    trace.depth_lags = false;
-  }
-  judge(slot);
-  trace.complete = true;
-  ++counts_.completed;
-}
-
 void TraceStore::Evict(std::uint32_t slot) {
   Trace& trace = *slots_[slot];
   Unlink(slot);
+  Unschedule(slot);
+  Unhear(slot);
+  (trace.born_previous == kNone ? oldest_ : slots_[trace.born_previous]->born_next) = trace.born_next;
+  (trace.born_next == kNone ? youngest_ : slots_[trace.born_next]->born_previous) = trace.born_previous;
   by_id_.erase(trace.id);
+  if (by_id_.size() * 16 < by_id_.bucket_count()) by_id_.rehash(0);
   counts_.bytes -= trace.bytes;
   counts_.spans -= trace.spans.size();
-  std::vector<StoredSpan> spans = std::move(trace.spans);
-  std::string details = std::move(trace.details);
+  if (last_slot_ == slot) last_slot_ = kNone;
+  free_.push_back(slot);
+  if (free_.size() > kSpareSlots) {
+    slots_[slot] = nullptr;
+    return;
+  }
+  FlatBuffer<StoredSpan> spans = std::move(trace.spans);
+  FlatBuffer<char> details = std::move(trace.details);
   trace = Trace();
   if (spans.capacity() * sizeof(StoredSpan) <= kReuseBytes) {
     spans.clear();
@@ -280,8 +334,6 @@ void TraceStore::Evict(std::uint32_t slot) {
     details.clear();
     trace.details = std::move(details);
   }
-  if (last_slot_ == slot) last_slot_ = kNone;
-  free_.push_back(slot);
 }
 
 // Complete traces go first; half the budget is for slow, failed and alerted ones; an open one only if nothing else is
@@ -292,55 +344,19 @@ std::uint32_t TraceStore::Oldest() const {
   if (kept_over_half || heads_[kDonePlain] == kNone) {
     if (heads_[kDoneKept] != kNone) return heads_[kDoneKept];
   }
-  if (heads_[kDonePlain] != kNone) return heads_[kDonePlain];
-  const std::uint32_t a = heads_[kOpenRooted];
-  const std::uint32_t b = heads_[kOpenRootless];
-  if (a == kNone || b == kNone) return a == kNone ? b : a;
-  return slots_[a]->last_arrival_ns <= slots_[b]->last_arrival_ns ? a : b;
+  return heads_[kDonePlain] != kNone ? heads_[kDonePlain] : heads_[kOpen];
 }
 
-void TraceStore::MakeRoom(const Judge& judge) {
-  while (by_id_.size() > limits_.max_traces || counts_.bytes > limits_.memory_limit_bytes) {
+void TraceStore::EvictDown(const Judge& judge) {
+  while (OverLimit()) {
     const bool too_many = by_id_.size() > limits_.max_traces;
     const std::uint32_t slot = Oldest();
     if (slot == kNone) return;
-    if (!slots_[slot]->complete) {
-      Complete(slot, judge);
-      ++counts_.cut;
-    } else {
-      ++(too_many ? counts_.evicted_max_traces : counts_.evicted_memory);
-    }
+    const bool cut = !slots_[slot]->complete;
+    if (slots_[slot]->bucket != Trace::kNoBucket) Complete(slot, true, judge);
+    ++(cut ? counts_.cut : too_many ? counts_.evicted_max_traces : counts_.evicted_memory);
     Evict(slot);
   }
-}
-
-bool TraceStore::Advance(std::int64_t now_ns, std::size_t limit, const Judge& judge) {
-  for (const auto& [list, gap] : {std::pair{kOpenRooted, kQuietGapNs}, std::pair{kOpenRootless, kRootlessGapNs}}) {
-    while (heads_[list] != kNone && slots_[heads_[list]]->last_arrival_ns + gap <= now_ns) {
-      if (limit-- == 0) return true;
-      const std::uint32_t slot = heads_[list];
-      Complete(slot, judge);
-      MoveTo(slot, Wanted(*slots_[slot]));
-    }
-  }
-  for (const List list : {kDonePlain, kDoneKept}) {
-    while (heads_[list] != kNone && slots_[heads_[list]]->last_arrival_ns + limits_.ttl_ns <= now_ns) {
-      if (limit-- == 0) return true;
-      Evict(heads_[list]);
-      ++counts_.evicted_ttl;
-    }
-  }
-  return false;
-}
-
-std::int64_t TraceStore::NextDue() const {
-  std::int64_t due = INT64_MAX;
-  const std::int64_t gaps[kLists] = {kQuietGapNs, kRootlessGapNs, limits_.ttl_ns, limits_.ttl_ns};
-  for (int list = 0; list < kLists; ++list) {
-    if (heads_[static_cast<std::size_t>(list)] == kNone) continue;
-    due = std::min(due, slots_[heads_[static_cast<std::size_t>(list)]]->last_arrival_ns + gaps[list]);
-  }
-  return due;
 }
 
 std::vector<std::uint32_t> ExactDepths(const Trace& trace) {

@@ -264,6 +264,39 @@ TEST(Ledger, ItsTableIsBoundedAndTheSumsSurviveForgetting) {
   EXPECT_EQ(stats.processes_dropped, 2u) << "live ones are not pushed out";
 }
 
+TEST(Ledger, AFloodOfNamesKeepsNobodyOut) {
+  Limits limits;
+  limits.max_processes = 8;
+  EngineDriver driver(limits);
+  Sender busy(&driver, 200, 200);
+  busy.Batch(5);
+  Sender idle(&driver, 201, 201);
+  idle.Say(EnvelopeKind::kHello);
+  for (std::uint8_t number = 1; number <= 50; ++number) Sender(&driver, number, number).Say(EnvelopeKind::kHello);
+  Sender late(&driver, 202, 202);
+  EXPECT_EQ(late.Say(EnvelopeKind::kHello).kind, AnswerKind::kWelcome);
+  EXPECT_EQ(late.Batch(3).kind, AnswerKind::kAck);
+  EXPECT_EQ(idle.Batch(2).kind, AnswerKind::kAck) << "it was forgotten, and nothing with it";
+  EXPECT_EQ(busy.Batch(4).applied, 2u);
+  const StatsView stats = driver.engine().Stats();
+  EXPECT_EQ(stats.processes.size(), 8u);
+  EXPECT_EQ(stats.processes_dropped, 0u);
+  EXPECT_EQ(stats.applied, 14u);
+  EXPECT_EQ(stats.emitted, 14u);
+}
+
+TEST(Ledger, OneConnectionHasAFewLivingProcessesAtMost) {
+  EngineDriver driver;
+  for (std::uint8_t number = 1; number <= 4; ++number) {
+    EXPECT_EQ(Sender(&driver, number, 7).Batch(1).kind, AnswerKind::kAck);
+  }
+  EXPECT_EQ(Sender(&driver, 5, 7).Batch(1).kind, AnswerKind::kRefused);
+  EXPECT_EQ(Sender(&driver, 5, 8).Batch(1).kind, AnswerKind::kAck) << "another connection is not held back";
+  EXPECT_EQ(driver.engine().Stats().processes_dropped, 1u);
+  Sender(&driver, 1, 7).Say(EnvelopeKind::kGoodbye);
+  EXPECT_EQ(Sender(&driver, 6, 7).Batch(1).kind, AnswerKind::kAck);
+}
+
 TEST(Ledger, HeartbeatsAndOpenSpansAreShown) {
   EngineDriver driver;
   Sender sender(&driver);
