@@ -11,7 +11,8 @@ void Answerer::SetSettings(const Settings& settings) {
   ++settings_version_;
 }
 
-void Answerer::Take(const core::Answer& answer) {
+void Answerer::Take(const core::Answer& answer, std::uint64_t index) {
+  index_ = index;
   Connection* const connection = connections_->Find(answer.connection);
   if (connection == nullptr) {
     ++dropped_;
@@ -19,9 +20,9 @@ void Answerer::Take(const core::Answer& answer) {
   }
   // A connection normally carries one process; answers of another must not be lost in the joining.
   const bool same = connection->ack.process_id == answer.process_id;
-  if (connection->ack_pending && (answer.kind != core::AnswerKind::kAck || !same)) SendAck(connection);
+  if (connection->ack_pending && (answer.kind != core::AnswerKind::kAck || !same)) ReadyAck(connection);
   if (answer.kind != core::AnswerKind::kAck) {
-    Send(connection, answer);
+    ready_.push_back({index, answer});
     return;
   }
   connection->ack = answer;
@@ -42,7 +43,7 @@ void Answerer::Flush(std::int64_t now_ns) {
     if (connection == nullptr) {
       ++dropped_;
     } else if (connection->ack_pending) {
-      SendAck(connection);
+      ReadyAck(connection);
     }
   }
   waiting_.clear();
@@ -50,12 +51,22 @@ void Answerer::Flush(std::int64_t now_ns) {
   flushed_ns_ = now_ns;
 }
 
-void Answerer::SendAck(Connection* connection) {
+// The latest index, not that of the answered record: no more than a few milliseconds of records lie in between.
+void Answerer::ReadyAck(Connection* connection) {
   connection->ack_pending = false;
-  Send(connection, connection->ack);
+  ready_.push_back({index_, connection->ack});
 }
 
-void Answerer::Send(Connection* connection, const core::Answer& answer) {
+void Answerer::Release(std::uint64_t acknowledged) {
+  for (; !ready_.empty() && ready_.front().index <= acknowledged; ready_.pop_front()) Send(ready_.front().answer);
+}
+
+void Answerer::Send(const core::Answer& answer) {
+  Connection* const connection = connections_->Find(answer.connection);
+  if (connection == nullptr) {
+    ++dropped_;
+    return;
+  }
   const bool news = connection->settings_sent != settings_version_;
   const bool with_settings =
       answer.kind == core::AnswerKind::kWelcome || (answer.kind == core::AnswerKind::kAck && news);

@@ -12,6 +12,10 @@ EngineClock::EngineClock()
                 return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
               }} {}
 
+void EngineClock::NotBefore(std::int64_t ns) {
+  if (ns > last_ns_) last_ns_ = ns;
+}
+
 std::int64_t EngineClock::Now() {
   const std::int64_t wall = source_.wall_ns();
   if (wall >= last_ns_) {

@@ -18,6 +18,8 @@ class EngineClock {
   // ns since the epoch. If the wall clock was set back, time goes on at half speed until the wall has caught up: ticks
   // and alerts neither stop nor repeat.
   std::int64_t Now();
+  // Never before `ns` from now on: the end of what was read from the journal.
+  void NotBefore(std::int64_t ns);
 
  private:
   Source source_;

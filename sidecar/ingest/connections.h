@@ -36,6 +36,10 @@ class Connections {
   Connection* See(std::string_view routing_id, std::int64_t now_ns);
   Connection* Find(std::uint64_t number);
 
+  // Numbers begin above `last`: a number never means two peers in one journal.
+  void NumberFrom(std::uint64_t last) { last_number_ = last; }
+  std::uint64_t last_number() const { return last_number_; }
+
   // Forgets those silent for ten minutes.
   void Expire(std::int64_t now_ns);
 

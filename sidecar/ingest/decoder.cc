@@ -99,6 +99,8 @@ core::Decoded Decoder::DecodeMessage(std::string_view envelope, std::string_view
 core::Decoded Decoder::Decode(const core::RecordHeader& header, std::string_view bytes) {
   switch (header.kind) {
     case core::RecordKind::kTime:
+    case core::RecordKind::kRestart:
+    case core::RecordKind::kCheckpoint:
       return {};
     case core::RecordKind::kOtlp:
       return impl_->Otlp(bytes);

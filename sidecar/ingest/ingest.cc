@@ -6,7 +6,9 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -19,6 +21,7 @@
 #include "sidecar/ingest/envelope.h"
 #include "sidecar/ingest/frames.h"
 #include "sidecar/ingest/recorder.h"
+#include "sidecar/ingest/restore.h"
 #include "sidecar/ingest/socket.h"
 #include "sidecar/ingest/submit_queue.h"
 
@@ -32,6 +35,9 @@ constexpr int kSubmitsPerRound = 16;
 constexpr std::int64_t kExpiryIntervalNs = 10'000'000'000;
 constexpr std::int64_t kLogIntervalNs = 30'000'000'000;
 constexpr std::int64_t kMaxLingerNs = 200'000'000;
+constexpr std::int64_t kJournalCloseNs = 1'000'000'000;
+// The last acknowledgements wait so long for the journal.
+constexpr std::int64_t kLastAckNs = 200'000'000;
 
 std::int64_t SteadyNs() {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -87,11 +93,21 @@ class Ingest::Impl {
       status = published_;
     }
     status.submits_refused = submits_.refused();
+    status.journal_configured = journal_ != nullptr;
+    if (journal_ != nullptr) status.journal = journal_->status();
     return status;
   }
 
+  const Folded& folded() const { return folded_; }
+
  private:
   enum Warning : std::size_t { kTableFull, kWarnings };
+
+  struct Submitted {
+    std::uint64_t index = 0;
+    std::shared_ptr<SubmitQueue::Item> item;
+    bool accepted = false;
+  };
 
   // --- Start and stop, on the caller's thread ---
 
@@ -99,6 +115,7 @@ class Ingest::Impl {
     auto socket = RouterSocket::Open(options_.max_message_bytes);
     if (!socket) return tl::unexpected(socket.error());
     socket_.emplace(std::move(*socket));
+    if (auto result = OpenJournal(); !result) return result;
     if (auto result = BindAll(); !result) return result;
     if (!options_.record_path.empty()) {
       auto recorder = Recorder::Open(options_.record_path);
@@ -108,11 +125,83 @@ class Ingest::Impl {
     connections_.emplace();
     answerer_.emplace(&*socket_, &*connections_);
     answerer_->SetSettings(SettingsOf(options_.limits));
+    connections_->NumberFrom(folded_.last_connection);
+    if (folded_.last_ns > 0) Append({++index_, clock_.Now(), core::RecordKind::kRestart, 0}, {}, {});
+    if (recorder_.is_open() && folded_.last_ns > 0) RecordCheckpoint();
     if (!options_.first_reload.empty() && !SubmittedRecord(core::RecordKind::kReload, options_.first_reload)) {
       return tl::unexpected(std::string("the rules and limits to start with cannot be read"));
     }
+    engine_->MarkStart();
     return {};
   }
+
+  tl::expected<void, std::string> OpenJournal() {
+    if (options_.journal_directory.empty()) return {};
+    JournalOptions options;
+    options.directory = options_.journal_directory;
+    options.max_bytes = options_.journal_max_bytes;
+    options.max_age_ns = options_.journal_max_age_ns;
+    options.log = options_.log;
+    auto journal = Journal::Open(std::move(options));
+    if (!journal) return tl::unexpected(journal.error());
+    journal_ = std::move(*journal);
+    const std::int64_t begin_ns = SteadyNs();
+    std::map<std::string, core::Transition> firing;
+    Folder folder(&decoder_, engine_,
+                  [&](std::vector<core::Transition> transitions) { Refold(std::move(transitions), &firing); });
+    JournalReader reader = journal_->Read();
+    core::RecordHeader header;
+    std::string bytes;
+    while (reader.Next(&header, &bytes)) folder.Fold(header, bytes);
+    std::vector<core::Transition> still_firing;
+    for (auto& [id, transition] : firing) still_firing.push_back(std::move(transition));
+    if (!still_firing.empty() && options_.on_transitions) options_.on_transitions(std::move(still_firing));
+    folded_ = folder.result();
+    if (!reader.damage().empty()) folded_.problems.push_back(reader.damage());
+    folded_.duration_ns = SteadyNs() - begin_ns;
+    reload_ = folded_.reload;
+    index_ = folded_.last_index;
+    applied_ns_ = folded_.last_ns;
+    clock_.NotBefore(folded_.last_ns);
+    journal_->SetWake([this] { socket_->Wake(); });
+    BeginSegmentIfDue();
+    return {};
+  }
+
+  // What the fold says again. Whoever delivers has most of it already; if he has nothing at all (a first start with
+  // this journal, a database that was lost), what is over by now stays untold.
+  void Refold(std::vector<core::Transition> transitions, std::map<std::string, core::Transition>* firing) {
+    if (options_.committed_ns != INT64_MIN) {
+      std::erase_if(transitions, [this](const auto& t) { return t.at_ns < options_.committed_ns; });
+      if (!transitions.empty() && options_.on_transitions) options_.on_transitions(std::move(transitions));
+      return;
+    }
+    for (core::Transition& transition : transitions) {
+      if (transition.kind == core::TransitionKind::kResolved) {
+        firing->erase(transition.incident.id);
+      } else {
+        (*firing)[transition.incident.id] = std::move(transition);
+      }
+    }
+  }
+
+  // A recording that begins with a restored engine says so; its traces begin empty.
+  void RecordCheckpoint() {
+    recorder_.Append({index_, applied_ns_, core::RecordKind::kCheckpoint, 0}, {MakeCheckpoint()});
+  }
+
+  void BeginSegmentIfDue() {
+    if (journal_ == nullptr || !journal_->WantsSegment()) return;
+    const std::int64_t now_ns = applied_ns_ != 0 ? applied_ns_ : clock_.Now();  // 0: nothing was applied yet
+    journal_->BeginSegment({index_, now_ns, core::RecordKind::kCheckpoint, 0}, MakeCheckpoint());
+  }
+
+  std::string MakeCheckpoint() {
+    const std::string engine = engine_->Checkpoint();
+    return EncodeCheckpoint({reload_, connections_ ? connections_->last_number() : folded_.last_connection, engine});
+  }
+
+  std::uint64_t Acknowledged() const { return journal_ == nullptr ? UINT64_MAX : journal_->acknowledged(); }
 
   tl::expected<void, std::string> BindAll() EXCLUDES(mutex_) {
     std::vector<Endpoint> endpoints;
@@ -151,6 +240,7 @@ class Ingest::Impl {
     socket_paths_.clear();
     locks_.clear();
     recorder_.Close();
+    if (journal_ != nullptr) journal_->Close(kJournalCloseNs);
     MutexLock lock(&mutex_);
     bound_.clear();
   }
@@ -165,12 +255,33 @@ class Ingest::Impl {
     while (SteadyNs() < drain_end_ns_.load() && Round()) {
     }
     const std::int64_t now_ns = clock_.Now();
-    const core::RecordHeader last{++index_, now_ns, core::RecordKind::kTime, 0};
-    recorder_.Append(last, {});
-    Apply(last, {});
+    Append({++index_, now_ns, core::RecordKind::kTime, 0}, {}, {});
     FlushAnswers(now_ns);
+    for (const std::int64_t end_ns = SteadyNs() + kLastAckNs;
+         (answerer_->HoldsBack() || !submitted_.empty()) && SteadyNs() < end_ns;) {
+      socket_->Wait(5);
+      answerer_->Release(Acknowledged());
+      FinishSubmits(Acknowledged());
+    }
+    for (Submitted& each : submitted_) each.accepted = false;
+    FinishSubmits(UINT64_MAX);
     recorder_.Close();
     Publish();
+  }
+
+  // Accepted means applied and journaled.
+  void FinishSubmits(std::uint64_t acknowledged) {
+    for (; !submitted_.empty() && submitted_.front().index <= acknowledged; submitted_.pop_front()) {
+      submits_.Done(submitted_.front().item, submitted_.front().accepted);
+    }
+  }
+
+  // Hands a record to whoever keeps it, and applies it.
+  void Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts,
+              const core::Decoded& decoded) {
+    recorder_.Append(header, parts);
+    if (journal_ != nullptr) journal_->Append(header, parts);
+    Apply(header, decoded);
   }
 
   // False: nothing came.
@@ -188,12 +299,19 @@ class Ingest::Impl {
       if (!item) break;
       const bool accepted = SubmittedRecord(item->kind, item->bytes);
       recorder_.Flush();
-      submits_.Done(item, accepted);
+      submitted_.push_back({index_, item, accepted});
       busy = true;
     }
+    FinishSubmits(Acknowledged());
     const std::int64_t now_ns = clock_.Now();
     Tick(now_ns);
-    if (answerer_->IsDue(now_ns)) FlushAnswers(now_ns);
+    if (answerer_->IsDue(now_ns)) {
+      FlushAnswers(now_ns);
+    } else if (answerer_->HoldsBack()) {
+      recorder_.Flush();
+      answerer_->Release(Acknowledged());
+    }
+    BeginSegmentIfDue();
     Publish();
     return busy;
   }
@@ -216,12 +334,11 @@ class Ingest::Impl {
     const core::RecordHeader header{++index_, now_ns, core::RecordKind::kMessage, connection->number};
     if (message.error != nullptr) {
       const std::string bytes = MarkFrames(message.error);
-      recorder_.Append(header, {bytes});
-      Apply(header, decoder_.Decode(header, bytes));
+      Append(header, {bytes}, decoder_.Decode(header, bytes));
     } else {
       const FramePrefix prefix = MakeFramePrefix(static_cast<std::uint32_t>(message.envelope.size()));
-      recorder_.Append(header, {{prefix.data(), prefix.size()}, message.envelope, message.payload});
-      Apply(header, decoder_.DecodeMessage(message.envelope, message.payload));
+      Append(header, {{prefix.data(), prefix.size()}, message.envelope, message.payload},
+             decoder_.DecodeMessage(message.envelope, message.payload));
     }
     answerer_->CountReceived(message.bytes);
   }
@@ -232,8 +349,8 @@ class Ingest::Impl {
     // What cannot be read makes no record: a fold must not stumble over it later.
     if (kind == core::RecordKind::kReload && decoded.error != nullptr) return false;
     header.index = ++index_;
-    recorder_.Append(header, {bytes});
-    Apply(header, decoded);
+    if (kind == core::RecordKind::kReload) reload_ = bytes;
+    Append(header, {bytes}, decoded);
     if (decoded.limits) answerer_->SetSettings(SettingsOf(*decoded.limits));
     return true;
   }
@@ -249,6 +366,9 @@ class Ingest::Impl {
     // Once a grid step, whether records or this have moved the engine's time.
     housekept_ = now_ns / core::kTickNs;
     recorder_.Flush();
+    for (const std::string& notice : engine_->TakeNotices()) {
+      if (options_.log) options_.log(notice);
+    }
     if (now_ns - expired_ns_ >= kExpiryIntervalNs) {
       expired_ns_ = now_ns;
       connections_->Expire(now_ns);
@@ -259,15 +379,18 @@ class Ingest::Impl {
     applied_ns_ = header.now_ns;
     engine_->Apply(header, decoded);
     if (header.index != 0) ++status_.records;
-    for (const core::Answer& answer : engine_->TakeAnswers()) answerer_->Take(answer);
+    for (const core::Answer& answer : engine_->TakeAnswers()) answerer_->Take(answer, index_);
     std::vector<core::Transition> transitions = engine_->TakeTransitions();
     if (!transitions.empty() && options_.on_transitions) options_.on_transitions(std::move(transitions));
+    std::vector<core::Completed> completed = engine_->TakeCompleted();
+    if (!completed.empty() && options_.on_completed) options_.on_completed(std::move(completed));
   }
 
   // Acknowledged means recorded: the bytes are with the kernel before the SDK lets go of them.
   void FlushAnswers(std::int64_t now_ns) {
     recorder_.Flush();
     answerer_->Flush(now_ns);
+    answerer_->Release(Acknowledged());
   }
 
   void Publish() EXCLUDES(mutex_) {
@@ -305,6 +428,10 @@ class Ingest::Impl {
   std::vector<EndpointLock> locks_;
   std::vector<std::string> socket_paths_;
   Recorder recorder_;
+  std::unique_ptr<Journal> journal_;  // null: memory only
+  Folded folded_;
+  std::deque<Submitted> submitted_;  // wait for the journal
+  std::string reload_;               // bytes of the latest kReload record
   bool recorder_failed_ = false;
   EngineClock clock_;
   std::optional<Connections> connections_;
@@ -328,5 +455,6 @@ void Ingest::Stop(std::int64_t budget_ns) { impl_->Stop(budget_ns); }
 bool Ingest::Submit(core::RecordKind kind, std::string bytes) { return impl_->Submit(kind, std::move(bytes)); }
 std::vector<std::string> Ingest::BoundEndpoints() const { return impl_->BoundEndpoints(); }
 Status Ingest::GetStatus() const { return impl_->GetStatus(); }
+const Folded& Ingest::folded() const { return impl_->folded(); }
 
 }  // namespace spanwatch::ingest

@@ -15,13 +15,18 @@
 #include <vector>
 
 #include "sidecar/core/engine.h"
+#include "sidecar/ingest/journal.h"
 
 namespace spanwatch::ingest {
 
 struct Options {
   std::vector<std::string>
-      endpoints;            // empty: the default socket (XDG_RUNTIME_DIR, /run/spanwatch, /tmp/spanwatch-UID)
-  std::string record_path;  // every record is appended to this new file; empty: none
+      endpoints;                  // empty: the default socket (XDG_RUNTIME_DIR, /run/spanwatch, /tmp/spanwatch-UID)
+  std::string record_path;        // every record is appended to this new file; empty: none
+  std::string journal_directory;  // folded at start, then appended to; empty: memory only
+  std::uint64_t journal_max_bytes = 256u << 20;  // of all segments
+  std::int64_t journal_max_age_ns = 172'800'000'000'000;
+  std::int64_t committed_ns = INT64_MIN;       // of the fold's transitions only those at or after this are handed on
   std::uint64_t max_message_bytes = 4u << 20;  // a larger one is counted and dropped
   core::Limits limits;                         // what WELCOME offers to SDKs until a kReload record changes it
   std::string first_reload;  // bytes of a kReload record that Start() applies as the first; empty: none.
@@ -29,7 +34,19 @@ struct Options {
   // Turns a kReload record's bytes into rules and limits (config::ParseReload behind it).
   std::function<bool(std::string_view bytes, core::Decoded* out)> parse_reload;
   std::function<void(std::vector<core::Transition>)> on_transitions;  // called on the ingest thread; must not block
+  std::function<void(std::vector<core::Completed>)> on_completed;     // ingest thread; must not block; may be null
   std::function<void(const std::string&)> log;                        // rate-limited warnings; may be null
+};
+
+// What was read from a journal.
+struct Folded {
+  std::uint64_t records = 0;
+  std::uint64_t last_index = 0;
+  std::uint64_t last_connection = 0;
+  std::int64_t first_ns = 0, last_ns = 0;  // engine time; 0: there was nothing
+  std::int64_t duration_ns = 0;            // how long the fold took
+  std::string reload;                      // in force at the end
+  std::vector<std::string> problems;       // damage, checkpoints that could not be taken over; at most ten
 };
 
 // What the receiver itself counts; all cumulative but `connections`. Everything else is in the engine's StatsView.
@@ -45,6 +62,8 @@ struct Status {
   std::uint64_t submits_refused = 0;  // the queue of Submit was full
   std::uint64_t recorded_bytes = 0;
   bool recorder_failed = false;  // the recording ended early; ingest goes on
+  bool journal_configured = false;
+  JournalStatus journal;
 };
 
 class Ingest {
@@ -54,8 +73,8 @@ class Ingest {
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  // Binds all endpoints and starts the thread. Error: text with endpoint, cause, and what to do (path not writable,
-  // another sidecar on the same socket: a lock file stands beside it).
+  // Folds the journal, binds all endpoints and starts the thread. Error: text with endpoint, cause, and what to do
+  // (path not writable, another sidecar on the same socket: a lock file stands beside it).
   tl::expected<void, std::string> Start();
   // Stops receiving, applies what was received, closes the recorder. At most `budget_ns`.
   void Stop(std::int64_t budget_ns);
@@ -65,6 +84,8 @@ class Ingest {
   // As clients connect to them: the port of tcp://127.0.0.1:* is filled in.
   std::vector<std::string> BoundEndpoints() const;
   Status GetStatus() const;
+  // What Start() found in the journal. Constant once it has returned.
+  const Folded& folded() const;
 
  private:
   class Impl;

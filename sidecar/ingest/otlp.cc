@@ -203,7 +203,7 @@ class OtlpDecoder {
           ids_good &= Id(reader.View(), &span.span_id);
           break;
         case Bytes(3):
-          span.weight = AdjustedCount(reader.View());
+          TraceState(reader.View(), &span);
           break;
         case Bytes(4):
           ids_good &= ParentId(reader.View(), &span.parent_id);
@@ -263,6 +263,12 @@ class OtlpDecoder {
       default:
         reader->Skip();
     }
+  }
+
+  void TraceState(std::string_view text, SpanView* span) {
+    span->weight = AdjustedCount(text);
+    bool cut = false;
+    span->trace_state = text.size() <= core::kMaxTraceStateBytes ? keeper_.Text(text, &cut) : std::string_view();
   }
 
   static bool Id(std::string_view bytes, TraceId* id) {

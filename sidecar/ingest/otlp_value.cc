@@ -167,7 +167,13 @@ class JsonWriter {
   }
 
   void Double(double value) {
-    if (std::isfinite(value)) return Number(value);
+    if (std::isfinite(value)) {
+      const std::size_t begin = out_->size();
+      Number(value);
+      // Still a double when somebody reads it.
+      if (out_->find_first_of(".e", begin) == std::string::npos) *out_ += ".0";
+      return;
+    }
     *out_ += std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
   }
 

@@ -40,7 +40,10 @@ class FieldReader {
   // Field number and wire type; 0 at the end. Then exactly one of the functions below must follow.
   std::uint32_t Next() {
     if (at_ == end_) return 0;
-    return tag_ = static_cast<std::uint32_t>(Number());
+    const auto first = static_cast<unsigned char>(*at_);
+    if (first - 8u >= 0x80u - 8u) return LongTag();
+    ++at_;
+    return tag_ = first;
   }
   std::uint64_t Number() {
     if (at_ != end_ && static_cast<unsigned char>(*at_) < 0x80) return static_cast<unsigned char>(*at_++);
@@ -53,7 +56,6 @@ class FieldReader {
   std::uint64_t Word64() { return Word<std::uint64_t>(); }
   std::uint32_t Word32() { return Word<std::uint32_t>(); }
   void Skip() {
-    if (tag_ < 8) throw protozero::invalid_tag_exception{};
     switch (static_cast<protozero::pbf_wire_type>(tag_ & 7)) {
       case protozero::pbf_wire_type::varint:
         Number();
@@ -78,6 +80,12 @@ class FieldReader {
     const char* const begin = at_;
     at_ += size;
     return begin;
+  }
+  // A tag of zero is no end: what follows it would go unread and uncounted.
+  [[gnu::noinline]] std::uint32_t LongTag() {
+    const std::uint64_t tag = protozero::decode_varint(&at_, end_);
+    if (tag < 8 || tag > UINT32_MAX) throw protozero::invalid_tag_exception{};
+    return tag_ = static_cast<std::uint32_t>(tag);
   }
   template <typename T>
   T Word() {

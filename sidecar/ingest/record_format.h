@@ -1,11 +1,17 @@
-// The layout of recordings: docs/journal.md. Shared by Recorder and RecordReader. All numbers are little-endian.
+// The layout of a record in recordings and in the journal: docs/journal.md. Shared by Recorder, RecordReader and the
+// journal, which seeds the checksums with a nonce of its segment; a recording's nonce is 0. All numbers are
+// little-endian. Pure functions: any thread.
 #ifndef SPANWATCH_SIDECAR_INGEST_RECORD_FORMAT_H_
 #define SPANWATCH_SIDECAR_INGEST_RECORD_FORMAT_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
+#include <string>
 #include <string_view>
+
+#include "sidecar/core/record.h"
 
 namespace spanwatch::ingest {
 
@@ -31,7 +37,31 @@ T LoadLittleEndian(const char* bytes) {
 }
 
 // `checked`: the record from kCheckedOffset to its end.
-std::uint64_t RecordChecksum(std::uint32_t length, std::uint32_t kind, std::string_view checked);
+std::uint64_t RecordChecksum(std::uint32_t length, std::uint32_t kind, std::string_view checked,
+                             std::uint64_t nonce = 0);
+
+// The first kRecordHeaderBytes of a record, as they were read: nothing is checked yet.
+struct RecordFields {
+  std::uint32_t length = 0;
+  std::uint32_t kind = 0;
+  std::uint64_t checksum = 0;
+  std::uint64_t index = 0;
+  std::int64_t now_ns = 0;
+  std::uint64_t connection = 0;
+
+  // Length and kind can be of a record: its data may be read, and its checksum looked at.
+  bool Plausible() const {
+    return length <= kMaxRecordBytes && kind <= static_cast<std::uint32_t>(core::kLastRecordKind);
+  }
+  // REQUIRES: Plausible().
+  core::RecordHeader Header() const { return {index, now_ns, static_cast<core::RecordKind>(kind), connection}; }
+};
+RecordFields ParseRecordFields(const char* bytes);
+
+// Appends a whole record to `out`; its data are the parts, one after the other. False, and nothing appended, if they
+// are over kMaxRecordBytes.
+bool AppendRecord(const core::RecordHeader& header, std::initializer_list<std::string_view> parts, std::uint64_t nonce,
+                  std::string* out);
 
 }  // namespace spanwatch::ingest
 

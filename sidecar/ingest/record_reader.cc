@@ -34,17 +34,10 @@ class RecordReader::Impl {
     char fields[kRecordHeaderBytes];
     const std::size_t got = std::fread(fields, 1, sizeof fields, file_);
     if (got != sizeof fields) return End(got != 0 || std::ferror(file_) != 0);
-    const auto length = LoadLittleEndian<std::uint32_t>(fields);
-    const auto kind = LoadLittleEndian<std::uint32_t>(fields + 4);
-    if (length > kMaxRecordBytes || kind > static_cast<std::uint32_t>(core::RecordKind::kReload)) return End(true);
-    if (!ReadChecked(fields + kCheckedOffset, length)) return End(true);
-    if (RecordChecksum(length, kind, checked_) != LoadLittleEndian<std::uint64_t>(fields + kChecksumOffset)) {
-      return End(true);
-    }
-    header->kind = static_cast<core::RecordKind>(kind);
-    header->index = LoadLittleEndian<std::uint64_t>(fields + 16);
-    header->now_ns = LoadLittleEndian<std::int64_t>(fields + 24);
-    header->connection = LoadLittleEndian<std::uint64_t>(fields + 32);
+    const RecordFields record = ParseRecordFields(fields);
+    if (!record.Plausible() || !ReadChecked(fields + kCheckedOffset, record.length)) return End(true);
+    if (RecordChecksum(record.length, record.kind, checked_) != record.checksum) return End(true);
+    *header = record.Header();
     bytes->assign(checked_, kRecordHeaderBytes - kCheckedOffset);
     return true;
   }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <cerrno>
 #include <cstring>
@@ -17,10 +16,6 @@ namespace {
 constexpr std::size_t kFlushBytes = 256u << 10;
 
 }  // namespace
-
-std::uint64_t RecordChecksum(std::uint32_t length, std::uint32_t kind, std::string_view checked) {
-  return XXH3_64bits_withSeed(checked.data(), checked.size(), std::uint64_t{length} << 8 | (kind & 0xFF));
-}
 
 tl::expected<Recorder, std::string> Recorder::Open(const std::string& path) {
   Recorder recorder;
@@ -61,22 +56,7 @@ Recorder::~Recorder() { Close(); }
 
 void Recorder::Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts) {
   if (fd_ < 0) return;
-  std::size_t size = 0;
-  for (const std::string_view part : parts) size += part.size();
-  if (size > kMaxRecordBytes) return;
-  const auto length = static_cast<std::uint32_t>(size);
-  const auto kind = static_cast<std::uint32_t>(header.kind);
-  const std::size_t begin = buffer_.size();
-  char fields[kRecordHeaderBytes] = {};
-  StoreLittleEndian(length, fields);
-  StoreLittleEndian(kind, fields + 4);
-  StoreLittleEndian(header.index, fields + 16);
-  StoreLittleEndian(header.now_ns, fields + 24);
-  StoreLittleEndian(header.connection, fields + 32);
-  buffer_.append(fields, sizeof fields);
-  for (const std::string_view part : parts) buffer_.append(part);
-  const std::string_view checked = std::string_view(buffer_).substr(begin + kCheckedOffset);
-  StoreLittleEndian(RecordChecksum(length, kind, checked), buffer_.data() + begin + kChecksumOffset);
+  AppendRecord(header, parts, 0, &buffer_);
   if (buffer_.size() >= kFlushBytes) Flush();
 }
 

@@ -54,10 +54,18 @@ class TextScanner {
     if (match.end == 0 || match.begin < done_) return false;
     if (!found_) out_->clear();
     found_ = true;
-    out_->append(text_.substr(done_, match.begin - done_)).append(RedactedMark(match.kind));
-    done_ = match.end;
+    // A match that is cut at its longest may end inside a character: that goes whole.
+    std::size_t begin = match.begin, end = match.end;
+    for (int i = 0; i < 3 && begin > done_ && IsContinuation(begin); ++i) --begin;
+    for (int i = 0; i < 3 && IsContinuation(end); ++i) ++end;
+    out_->append(text_.substr(done_, begin - done_)).append(RedactedMark(match.kind));
+    done_ = end;
     ++(*counts_)[static_cast<std::size_t>(match.kind)];
     return true;
+  }
+
+  bool IsContinuation(std::size_t at) const {
+    return at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xC0) == 0x80;
   }
 
   const std::string_view text_;

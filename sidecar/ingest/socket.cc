@@ -11,9 +11,10 @@
 namespace spanwatch::ingest {
 namespace {
 
-// Messages a peer may have waiting here. An SDK has at most 1 MiB under way; the rest waits in the kernel and at the
-// sender.
-constexpr int kReceiveHighWater = 64;
+// Messages a peer may have waiting here; the rest waits in the kernel and at the sender. An SDK has at most 1 MiB under
+// way, 16 full batches. It is messages of up to twice the limit that a peer can make this hold: 128 MiB, where 64 of
+// them would be half a gigabyte. 8 would halve that, and double what small batches cost.
+constexpr int kReceiveHighWater = 16;
 constexpr int kSendHighWater = 256;
 constexpr int kHandshakeMs = 5'000;
 // A dead process closes its ipc connection by itself; a dead tcp peer must be asked.

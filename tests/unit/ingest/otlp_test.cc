@@ -139,6 +139,14 @@ TEST(Otlp, MalformedSpansAreRejectedAndLeaveNothingBehind) {
   EXPECT_TRUE(batch.events.empty());
 }
 
+TEST(Otlp, ATagOfZeroIsNoEnd) {
+  SpanSpec spec;
+  spec.more = std::string("\0\0", 2);
+  const SpanBatch batch = Decode(TracesData("bot", {spec.Encode(), SpanSpec{}.Encode()}));
+  EXPECT_EQ(batch.spans.size(), 1u);
+  EXPECT_EQ(batch.rejected.malformed, 1u);
+}
+
 TEST(Otlp, WrongWireTypesAreSkippedLikeUnknownFields) {
   SpanSpec spec;
   protozero::pbf_writer writer(spec.more);

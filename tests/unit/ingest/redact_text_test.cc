@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sidecar/ingest/redact_keys.h"
+#include "sidecar/ingest/utf8.h"
 #include "tests/unit/ingest/otlp_http_random.h"
 
 namespace spanwatch::ingest {
@@ -292,6 +293,16 @@ TEST(RedactKeys, Verdicts) {
                                      "key",
                                      "tokens"}) {
     EXPECT_EQ(JudgeKey(key), KeyVerdict::kKeep) << key;
+  }
+}
+
+TEST(RedactText, NeverCutsACharacter) {
+  std::string wide;
+  for (int i = 0; i < 200; ++i) wide += "\xE2\x82\xAC";
+  for (const std::string prefix : {"", "x", "xy"}) {
+    const std::string redacted = Redacted(prefix + wide + "anna@example.or" + prefix + wide);
+    EXPECT_TRUE(IsUtf8(redacted)) << redacted;
+    EXPECT_NE(redacted.find("[redacted:email]"), std::string::npos);
   }
 }
 
