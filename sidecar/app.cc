@@ -43,6 +43,8 @@ std::vector<std::string> NeedRestart(const config::Config& old, const config::Co
          "otlp.listen");
   differ(old.ingest_endpoints != now.ingest_endpoints, "ingest.endpoints");
   differ(old.state_dir != now.state_dir, "state_dir");
+  differ(old.journal_max_bytes != now.journal_max_bytes, "journal.max_size");
+  differ(old.journal_max_age_ns != now.journal_max_age_ns, "journal.max_age");
   differ(old.duration_in_milliseconds != now.duration_in_milliseconds, "metrics.unit");
   return keys;
 }
@@ -123,9 +125,11 @@ tl::expected<void, std::string> App::Start() {
     MutexLock lock(&mutex_);
     config = config_;
   }
+  if (auto opened = OpenState(config); !opened) return opened;
   // Bare: rules and limits come with the first record, so that the fold of a recording starts from the same state.
   engine_ = std::make_unique<core::Engine>(core::Limits{}, std::make_shared<core::RuleSet>());
   StartNotifier(config);
+  StartForwarder(config);
   auto result = StartIngest(config);
   if (result) result = StartOtlp(config);
   if (result) result = StartHttp(config);
@@ -148,9 +152,14 @@ void App::Stop() {
   if (server_ != nullptr) server_->Stop();
   otlp.join();
   if (ingest_ != nullptr) ingest_->Stop(kIngestStopNs);
-  if (notifier_ == nullptr) return;
+  std::thread forwarder([this] {
+    const std::size_t left = forwarder_ == nullptr ? 0 : forwarder_->Stop(kNotifierStopNs);
+    if (left > 0) spdlog::warn("stopped with {} traces not forwarded", left);
+  });
+  if (notifier_ == nullptr) return forwarder.join();
   const std::size_t undelivered = notifier_->Stop(kNotifierStopNs);
   if (undelivered > 0) spdlog::warn("stopped with {} alert messages not delivered", undelivered);
+  forwarder.join();
 }
 
 std::string App::ExternalUrl(const config::Config& config) const {
@@ -171,7 +180,23 @@ notify::Options App::NotifierOptions(const config::Config& config) const {
   options.storm_per_ns = config.route.storm_per_ns;
   options.trace_stored = [engine = engine_.get()](const TraceId& id) { return engine->HasTrace(id); };
   options.version = SPANWATCH_VERSION;
+  if (state_ != nullptr) options.state_path = state_->notify_database();
+  options.hold_until_reconcile = true;
   return options;
+}
+
+// A directory that the user named must be usable. The default one need not: then everything works, in memory only.
+tl::expected<void, std::string> App::OpenState(const config::Config& config) {
+  if (config.state_dir.empty()) return {};
+  auto state = StateDirectory::Open(config.state_dir);
+  if (state) {
+    state_ = std::move(*state);
+    return {};
+  }
+  if (state.error().locked || !config.state_dir_is_default) return tl::make_unexpected(state.error().text);
+  no_state_ = state.error().text;
+  spdlog::warn("{}. Until then a restart forgets traces and alerts", no_state_);
+  return {};
 }
 
 void App::StartNotifier(const config::Config& config) {
@@ -189,9 +214,23 @@ tl::expected<void, std::string> App::StartIngest(const config::Config& config) {
   options.on_transitions = [notifier = notifier_.get()](std::vector<core::Transition> transitions) {
     notifier->Enqueue(std::move(transitions));
   };
+  options.on_completed = [forwarder = forwarder_.get()](std::vector<core::Completed> traces) {
+    forwarder->Enqueue(std::move(traces));
+  };
   options.log = [](const std::string& text) { spdlog::warn("{}", text); };
+  if (state_ != nullptr) {
+    options.journal_directory = state_->journal();
+    options.committed_ns = notifier_->CommittedNs();
+    options.journal_max_bytes = config.journal_max_bytes;
+    options.journal_max_age_ns = config.journal_max_age_ns;
+    if (const std::string said = state_->BeginFold(); !said.empty()) spdlog::error("{}", said);
+  }
   ingest_ = std::make_unique<ingest::Ingest>(std::move(options), engine_.get());
-  return ingest_->Start();
+  auto started = ingest_->Start();
+  if (state_ != nullptr) state_->EndFold();
+  notifier_->Reconcile(engine_->Incidents());
+  for (const std::string& problem : ingest_->folded().problems) spdlog::warn("journal: {}", problem);
+  return started;
 }
 
 tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
@@ -202,6 +241,9 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
   sources.notifications = [this] { return NotificationCounts(); };
   sources.config_reload_successful = [this] { return reload_successful_.load(); };
   sources.http = [this] { return HttpCounts(); };
+  sources.journal = [this] { return JournalCounts(); };
+  sources.outbox = [this] { return OutboxCounts(); };
+  sources.forward = [this] { return ForwardCounts(); };
   exposition_ = std::make_unique<metrics::Exposition>(std::move(sources));
 
   http::Options options;
@@ -240,6 +282,17 @@ void App::LogStart(const config::Config& config) const {
   if (config.http_insecure_listen) {
     spdlog::warn("http.insecure_listen is on: whoever reaches {} can read traces and reload", url);
   }
+  const ingest::Folded& folded = ingest_->folded();
+  if (state_ == nullptr) {
+    if (no_state_.empty()) spdlog::info("state_dir is empty: a restart forgets traces and alerts");
+  } else if (folded.last_ns == 0) {
+    spdlog::info("keeping state in {}", config.state_dir);
+  } else {
+    const core::StatsView stats = engine_->Stats();
+    spdlog::info("keeping state in {}: {} records read in {} ms, {} traces, {} incidents firing", config.state_dir,
+                 folded.records, folded.duration_ns / 1'000'000, stats.store.traces, stats.alerts_firing);
+  }
+  if (!config.forward.endpoint.empty()) spdlog::info("forwarding traces to {}", config.forward.endpoint);
   if (!record_path_.empty()) spdlog::info("recording every input to {}", record_path_);
   const std::string why = WhyNothingIsPosted(config);
   if (why.empty()) {
@@ -289,12 +342,16 @@ tl::expected<void, std::string> App::TakeOver(config::Config config) {
   config.otlp_enabled = old.otlp_enabled;
   config.ingest_endpoints = old.ingest_endpoints;
   config.state_dir = old.state_dir;
+  config.state_dir_is_default = old.state_dir_is_default;
+  config.journal_max_bytes = old.journal_max_bytes;
+  config.journal_max_age_ns = old.journal_max_age_ns;
   config.duration_in_milliseconds = old.duration_in_milliseconds;
   if (config.external_url_is_default && old.external_url_is_default) config.external_url = old.external_url;
   if (!ingest_->Submit(core::RecordKind::kReload, config::MakeReload(config))) {
     return tl::make_unexpected(std::string("the sidecar is too busy or stopping; try again"));
   }
   notifier_->Reconfigure(NotifierOptions(config));
+  forwarder_->Reconfigure(ForwarderOptions(config));
   SetUpLog(config.log_level);
   spdlog::info("configuration loaded again, {} rules", config.rules->rules.size());
   if (!needs_restart.empty()) spdlog::warn("restart to take over: {}", Join(needs_restart, ", "));

@@ -1,8 +1,8 @@
 // The sidecar as a whole: owns every part, wires them, starts and stops them in order. It can be started in a test, on
 // port 0.
 //
-// Order of start: configuration, engine, notifier, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads: Start and
-// Stop by one thread, once each; Reload, StatusJson and port by any.
+// Order of start: configuration, engine, notifier, forwarder, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads:
+// Start and Stop by one thread, once each; Reload, StatusJson and port by any.
 #ifndef SPANWATCH_SIDECAR_APP_H_
 #define SPANWATCH_SIDECAR_APP_H_
 
@@ -16,12 +16,14 @@
 #include "sidecar/config/config.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/mutex.h"
+#include "sidecar/forward/forwarder.h"
 #include "sidecar/http/otlp_server.h"
 #include "sidecar/http/server.h"
 #include "sidecar/ingest/ingest.h"
 #include "sidecar/ingest/otlp_http.h"
 #include "sidecar/metrics/exposition.h"
 #include "sidecar/notify/notifier.h"
+#include "sidecar/state_directory.h"
 
 namespace spanwatch::app {
 
@@ -63,7 +65,9 @@ class App {
     std::vector<std::string> needs_restart;  // keys that changed in the file and wait for the next start
   };
 
+  tl::expected<void, std::string> OpenState(const config::Config& config);
   void StartNotifier(const config::Config& config);
+  void StartForwarder(const config::Config& config);
   tl::expected<void, std::string> StartIngest(const config::Config& config);
   tl::expected<void, std::string> StartHttp(const config::Config& config);
   tl::expected<void, std::string> StartOtlp(const config::Config& config);
@@ -73,6 +77,9 @@ class App {
   tl::expected<void, std::string> TakeOver(config::Config config) EXCLUDES(mutex_);
   std::vector<metrics::NotificationCounts> NotificationCounts() const;
   metrics::HttpCounts HttpCounts() const;
+  metrics::JournalCounts JournalCounts() const;
+  metrics::OutboxCounts OutboxCounts() const;
+  metrics::ForwardCounts ForwardCounts() const;
   void AddOtlpCounts(metrics::HttpCounts* counts) const;
 
   const config::Sources sources_;
@@ -88,8 +95,11 @@ class App {
   ReloadState reload_ GUARDED_BY(mutex_);
 
   // In the order of their start: what stands later uses what stands before.
+  std::unique_ptr<StateDirectory> state_;  // null: memory only
+  std::string no_state_;                   // why, if that is not what the configuration says
   std::unique_ptr<core::Engine> engine_;
   std::unique_ptr<notify::Notifier> notifier_;
+  std::unique_ptr<forward::Forwarder> forwarder_;
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<metrics::Exposition> exposition_;
   std::unique_ptr<ingest::OtlpHttp> otlp_;         // null: off
@@ -101,6 +111,8 @@ class App {
 const config::Receiver* RoutedReceiver(const config::Config& config);
 // "nothing is posted: environment variable DISCORD_WEBHOOK_URL is not set"; empty if alerts are posted.
 std::string WhyNothingIsPosted(const config::Config& config);
+// What `config.forward` means to the forwarder.
+forward::Options ForwarderOptions(const config::Config& config);
 // "http://127.0.0.1:9464".
 std::string ListenUrl(const config::ListenAddress& address, int port);
 

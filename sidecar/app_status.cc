@@ -21,6 +21,40 @@ Json TimeToJson(std::int64_t ns) {
   return text.data();
 }
 
+Json JournalToJson(const ingest::Status& ingest) {
+  const ingest::JournalStatus& journal = ingest.journal;
+  return {{"on", ingest.journal_configured && journal.on},
+          {"problem", journal.problem},
+          {"bytes", journal.bytes},
+          {"segments", journal.segments},
+          {"oldest", TimeToJson(journal.oldest_ns)},
+          {"records", journal.records},
+          {"droppedRecords", journal.dropped_records},
+          {"failures", journal.failures},
+          {"checkpoints", journal.checkpoints}};
+}
+
+Json ForwardToJson(const forward::Status& status, const forward::Counters& counters) {
+  Json dropped = Json::object();
+  for (std::size_t i = 0; i < forward::kReasonCount; ++i) {
+    dropped[forward::ToString(static_cast<forward::Reason>(i))] = {{"traces", counters.dropped_traces[i]},
+                                                                   {"spans", counters.dropped_spans[i]}};
+  }
+  return {{"configured", status.configured},
+          {"endpoint", status.endpoint},
+          {"unencrypted", status.unencrypted},
+          {"queuedTraces", status.queued_traces},
+          {"queuedBytes", status.queued_bytes},
+          {"lastForwarded", TimeToJson(status.last_forwarded_ns)},
+          {"lastError", status.last_error},
+          {"forwardedTraces", counters.forwarded_traces},
+          {"forwardedSpans", counters.forwarded_spans},
+          {"bytes", counters.bytes},
+          {"requests", counters.requests},
+          {"retries", counters.retries},
+          {"dropped", std::move(dropped)}};
+}
+
 Json ReceiverToJson(const config::Config& config, const config::Receiver& receiver,
                     const std::vector<notify::TargetStatus>& targets) {
   const bool routed = receiver.name == config.route.receiver;
@@ -62,7 +96,9 @@ std::string App::StatusJson() const {
                {"otlpListen", otlp_server_ == nullptr ? Json(nullptr) : Json(ListenUrl(config.otlp, otlp_port()))},
                {"externalUrl", ExternalUrl(config)},
                {"endpoints", ingest_->BoundEndpoints()},
-               {"state", "memory only"}};
+               {"stateDir", state_ == nullptr ? Json(nullptr) : Json(config.state_dir)}};
+  json["journal"] = JournalToJson(ingest);
+  if (!no_state_.empty()) json["journal"]["problem"] = no_state_;
   json["reload"] = {{"successful", reload.successful},
                     {"at", TimeToJson(reload.at_ns)},
                     {"error", reload.error},
@@ -72,6 +108,11 @@ std::string App::StatusJson() const {
     json["receivers"].push_back(ReceiverToJson(config, receiver, targets));
   }
   if (config.receivers.empty()) json["message"] = WhyNothingIsPosted(config);
+  const notify::OutboxStatus outbox = notifier_->GetOutboxStatus();
+  json["outbox"] = {{"on", outbox.enabled},      {"writable", outbox.writable}, {"problem", outbox.problem},
+                    {"note", outbox.note},       {"bytes", outbox.bytes},       {"pending", outbox.pending},
+                    {"givenUp", outbox.given_up}};
+  json["forward"] = ForwardToJson(forwarder_->GetStatus(), forwarder_->Counts());
   json["ingest"] = {{"records", ingest.records},
                     {"messages", ingest.messages},
                     {"bytes", ingest.bytes},
@@ -99,6 +140,7 @@ std::vector<metrics::NotificationCounts> App::NotificationCounts() const {
     counts.rate_limited = counters.rate_limited;
     counts.fallbacks = counters.fallbacks;
     counts.dropped = counters.dropped;
+    counts.possible_duplicates = counters.possible_duplicates;
     for (const notify::TargetStatus& target : targets) {
       if (target.name != counters.receiver) continue;
       counts.queued = target.queued;
@@ -108,6 +150,39 @@ std::vector<metrics::NotificationCounts> App::NotificationCounts() const {
     result.push_back(std::move(counts));
   }
   return result;
+}
+
+metrics::JournalCounts App::JournalCounts() const {
+  const ingest::JournalStatus journal = ingest_->GetStatus().journal;
+  const ingest::Folded& folded = ingest_->folded();
+  metrics::JournalCounts counts;
+  counts.on = journal.on;
+  counts.bytes = journal.bytes;
+  counts.records = journal.records;
+  counts.dropped_records = journal.dropped_records;
+  counts.failures = journal.failures;
+  counts.written_bytes = journal.written_bytes;
+  counts.checkpoints = journal.checkpoints;
+  counts.oldest_ns = journal.oldest_ns;
+  counts.replayed_records = folded.records;
+  counts.replay_ns = folded.duration_ns;
+  return counts;
+}
+
+metrics::OutboxCounts App::OutboxCounts() const {
+  const notify::OutboxStatus status = notifier_->GetOutboxStatus();
+  metrics::OutboxCounts counts;
+  counts.enabled = status.enabled;
+  counts.writable = status.writable;
+  counts.bytes = status.bytes;
+  counts.pending = status.pending;
+  counts.committed = status.committed;
+  counts.repeats = status.repeats;
+  counts.write_errors = status.write_errors;
+  counts.corruptions = status.corruptions;
+  counts.given_up = status.given_up;
+  counts.unreadable = status.unreadable;
+  return counts;
 }
 
 metrics::HttpCounts App::HttpCounts() const {

@@ -32,8 +32,14 @@ Exit status 0: no problem. 1: problems, one a line as file:line:column: what, wh
 
 constexpr const char* kReplayFooter =
     R"(Prints one line of JSON for each alert transition and a last one with statistics
-and digest: equal recordings give equal output. Example:
-  spanwatch replay spans.rec | tail -n 1)";
+and digest: equal input gives equal output. Journals and recordings bring the rules
+that were in force; for OTLP spans those of the configuration hold, and each span is
+applied at the time at which it ended.
+
+Examples:
+  spanwatch replay spans.rec | tail -n 1
+  spanwatch replay ~/.local/state/spanwatch/journal
+  spanwatch replay traces.json --set 'thresholds.slow=[200ms, 1s]')";
 
 void AddSources(CLI::App* command, config::Sources* sources) {
   command->add_option("--config", sources->path, "configuration file (YAML)")->type_name("FILE");
@@ -66,8 +72,14 @@ std::variant<CommandLine, int> ParseCommandLine(int argc, const char* const* arg
   check->footer(kCheckFooter);
 
   std::string recording;
-  CLI::App* replay = app.add_subcommand("replay", "Fold a recording and print the alerts it gives");
-  replay->add_option("FILE", recording, "a file written by serve --record")->required()->type_name("");
+  CLI::App* replay =
+      app.add_subcommand("replay", "Fold a journal, a recording or OTLP spans; print the alerts they give");
+  replay
+      ->add_option("PATH", recording,
+                   "a journal's directory, a file of serve --record, or OTLP (JSON, JSON lines, protobuf)")
+      ->required()
+      ->type_name("");
+  AddSources(replay, &result.sources);
   replay->footer(kReplayFooter);
 
   CLI::App* version = app.add_subcommand("version", "Print the version");

@@ -1,9 +1,11 @@
-// Folds a recording: the same records give the same transitions, statistics and digest, in every process.
+// Folds a journal, a recording or OTLP spans: the same records give the same transitions, statistics and digest, in
+// every process.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "sidecar/app.h"
 #include "sidecar/command_line.h"
+#include "sidecar/replay.h"
 
 namespace spanwatch::app {
 namespace {
@@ -93,31 +95,36 @@ Json StatsToJson(const core::StatsView& stats) {
 
 int RunReplay(const CommandLine& command_line) {
   const std::string& path = command_line.files.at(0);
-  auto reader = ingest::RecordReader::Open(path);
-  if (!reader) {
-    std::fprintf(stderr, "spanwatch replay: %s\n", reader.error().c_str());
+  const auto config = LoadConfig(command_line.sources);
+  if (!config) {
+    PrintProblems(config.error());
     return kExitFailed;
   }
-  ingest::Decoder decoder(ParseReloadRecord);
   core::Engine engine(core::Limits{}, std::make_shared<core::RuleSet>());
-  core::RecordHeader header;
-  std::string bytes;
-  std::uint64_t transitions = 0;
-  while (reader->Next(&header, &bytes)) {
-    engine.Apply(header, decoder.Decode(header, bytes));
-    engine.TakeAnswers();
-    for (const core::Transition& transition : engine.TakeTransitions()) {
-      PrintLine(TransitionToJson(transition));
-      ++transitions;
-    }
+  std::uint64_t count = 0;
+  const auto replayed = Replay(path, *config, &engine, [&](const std::vector<core::Transition>& transitions) {
+    for (const core::Transition& transition : transitions) PrintLine(TransitionToJson(transition));
+    count += transitions.size();
+  });
+  if (!replayed) {
+    std::fprintf(stderr, "spanwatch replay: %s\n", replayed.error().c_str());
+    return kExitFailed;
   }
   std::array<char, 17> digest{};
   std::snprintf(digest.data(), digest.size(), "%016llx", static_cast<unsigned long long>(engine.Digest()));
   PrintLine({{"stats", StatsToJson(engine.Stats())},
-             {"transitions", transitions},
-             {"torn", reader->torn()},
+             {"source", replayed->source},
+             {"records", replayed->records},
+             {"fromNs", replayed->first_ns},
+             {"toNs", replayed->last_ns},
+             {"transitions", count},
+             {"torn", replayed->torn},
+             {"problems", replayed->problems},
              {"digest", digest.data()}});
-  if (reader->torn()) {
+  for (const std::string& problem : replayed->problems) {
+    std::fprintf(stderr, "spanwatch replay: %s: %s\n", path.c_str(), problem.c_str());
+  }
+  if (replayed->torn) {
     std::fprintf(stderr, "spanwatch replay: %s ends in the middle of a record; all before it was folded\n",
                  path.c_str());
   }

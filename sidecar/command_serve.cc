@@ -83,6 +83,7 @@ int RunServe(const CommandLine& command_line) {
   const sigset_t signals = HandledSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the journal, not the end
   SetUpLog(config->log_level);
 
   App app(std::move(*config), command_line.sources, command_line.record_path);

@@ -2,12 +2,14 @@
 reads CPU times and memory from /proc, prints `name value unit`, then what is off and how it was measured."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/e2e"))
 import harness  # noqa: E402
+import profile_stages  # noqa: E402
 
 # name: (part, budget in words)
 FIGURES = {
@@ -23,8 +25,26 @@ FIGURES = {
     "sdk_cpu_ns_per_delivered_span": ("sdk", "<= 400, with 3 tags"),
     "sdk_rss_mib": ("sdk", "< 10: growth of the traced program with a dead sidecar"),
     "ingest_floor_spans_per_s": ("ingest", "receive and decode only: what the next is compared with"),
-    "ingest_spans_per_s": ("ingest", ">= 40 % of ingest_floor_spans_per_s"),
-    "ingest_cpu_s_per_million": ("ingest", "<= 0.5"),
+    "ingest_spans_per_s": ("ingest", ">= 40 % of ingest_floor_spans_per_s; everything on, with the journal"),
+    "ingest_cpu_s_per_million": ("ingest", "<= 0.5, with the journal; one producer, 4 attributes a span, 320 spans a batch"),
+    "ingest_no_journal_spans_per_s": ("ingest", "beside it, memory only: no budget"),
+    "ingest_no_journal_cpu_s_per_million": ("ingest", "<= 0.5"),
+    "ingest_16_producers_cpu_s_per_million": ("ingest", "<= 0.6"),
+    "ingest_20_attributes_cpu_s_per_million": ("ingest", "<= 1.5"),
+    "ingest_small_batches_cpu_s_per_million": ("ingest", "10 spans a batch: <= 1.5"),
+    "ingest_large_batches_cpu_s_per_million": ("ingest", "500 spans a batch: <= 0.5"),
+    "ingest_journal_bytes_per_span": ("startup", "with 4 attributes: no budget"),
+    "applied_1_p50_ms": ("applied", "send to acknowledgement with the journal, at 1 % of the maximum: no budget"),
+    "applied_1_p99_ms": ("applied", "<= 20"),
+    "applied_50_p50_ms": ("applied", "at 50 %: no budget"),
+    "applied_50_p99_ms": ("applied", "<= 50"),
+    "applied_100_p50_ms": ("applied", "as fast as acknowledged, 1 MiB on its way: no budget"),
+    "applied_100_p99_ms": ("applied", "<= 200"),
+    "overload_rss_mib": ("overload", "<= 110: anonymous memory at 150 % of the maximum, store full"),
+    "overload_lost_ratio": ("overload", "what was offered and lost, counted to the unit: no budget"),
+    "startup_ms": ("startup", "<= 2000: from the start to /readyz with a journal of 256 MiB"),
+    "startup_spans_per_s": ("startup", "folded: no budget"),
+    "profile_total_ns": ("profile", "a span's CPU time and where it goes, by perf: no budget, only when asked for"),
     "alert_p50_ms": ("alert", "span end to Discord request, 10,000 spans/s behind it: no budget"),
     "alert_p99_ms": ("alert", "<= 50"),
     "scrape_20k_ms": ("scrape", "<= 10"),
@@ -35,11 +55,13 @@ FIGURES = {
     "rss_10k_mib": ("rss", "<= 64, at 10,000 spans/s with 2000 traces"),
     "store_cost_ratio_1m": ("store", "<= 1.5"),
 }
-PARTS = ["sdk", "ingest", "alert", "scrape", "drip", "rss", "store"]
+PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "scrape", "drip", "rss", "store"]
 CORES = sorted(os.sched_getaffinity(0))
 GENERATOR_CORE, SIDECAR_CORE = CORES[0], CORES[-1]
 ALERTS = 100
-INGEST_SPANS = 8_000_000
+INGEST_SPANS = 6_000_000
+SHAPE_SPANS = 2_000_000
+JOURNAL_MIB = 256
 
 
 def Say(name, value, unit, note=""):
@@ -78,45 +100,132 @@ def Pin(process, core):
 class Bench(harness.TestCase):
     """Borrows the tests' way to start things; no test itself."""
 
-    def Load(self, rate=0, seconds=0, spans=0, core=None):
+    def Load(self, core=None, **flags):
+        """ingest-load with its flags, underscores for dashes."""
         command = [Binary("ingest-load"), "--endpoint", self.endpoint]
-        for flag, value in (("--rate", rate), ("--seconds", seconds), ("--spans", spans)):
-            command += [flag, str(value)] if value else []
+        for flag, value in flags.items():
+            command += ["--" + flag.replace("_", "-"), f"{value:g}" if isinstance(value, float) else str(value)]
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         return self.Start(command, name="ingest-load")
 
-    def LoadAll(self, spans):
-        load = self.Load(spans=spans, core=GENERATOR_CORE)
+    def LoadAll(self, **flags):
+        """Its figures, when all was acknowledged."""
+        load = self.Load(core=GENERATOR_CORE, **flags)
         if load.Wait(300) != 0:
             Fail(f"ingest-load failed\n{load.Output()}")
+        return {name: float(value) for name, value, _ in (line.split() for line in load.lines)}
+
+    def PinnedSidecar(self, journal=True):
+        sets = [f"state_dir={self.Path('state')}"] if journal else []
+        sidecar = self.Sidecar(rules=os.path.join(harness.ROOT, "rules/*.yaml"), sets=sets)
+        Pin(sidecar, SIDECAR_CORE)
+        return sidecar
+
+    def JournalBytes(self):
+        size = 0
+        for folder, _, names in os.walk(self.Path("state")):
+            size += sum(os.stat(os.path.join(folder, name)).st_blocks * 512 for name in names)
+        return size
+
+    def DropState(self):
+        shutil.rmtree(self.Path("state"), ignore_errors=True)
 
     # --- ingest ---------------------------------------------------------------------------------------------------------
 
     def MeasureIngest(self):
         floor = self.Floor()
-        sidecar = self.Sidecar(rules=os.path.join(harness.ROOT, "rules/*.yaml"))
-        Pin(sidecar, SIDECAR_CORE)
-        self.LoadAll(500_000)
-        before, applied = CpuSeconds(sidecar.pid), sidecar.Stats()["spansApplied"]
-        begin = time.monotonic()
-        self.LoadAll(INGEST_SPANS)
-        seconds = time.monotonic() - begin
-        spans = sidecar.Stats()["spansApplied"] - applied
-        cpu = CpuSeconds(sidecar.pid) - before
-        per_second = spans / cpu  # of one core: the sidecar's CPU seconds, not the generator's pace
         Say("ingest_floor_spans_per_s", floor, "spans/s", "receive and decode only, per CPU second")
-        Say("ingest_spans_per_s", per_second, "spans/s",
-            f"journal off, per CPU second, {100 * per_second / floor:.0f} % of the floor, {spans / seconds:.3g} in a second of time")
-        Say("ingest_cpu_s_per_million", cpu / spans * 1e6, "s", "journal off")
-        sidecar.Stop()
+        for journal, prefix in ((True, "ingest"), (False, "ingest_no_journal")):
+            sidecar = self.PinnedSidecar(journal)
+            self.LoadAll(spans=500_000)
+            cpu, seconds, spans = self.Cost(sidecar, spans=INGEST_SPANS)
+            per_second = spans / cpu  # of one core: the sidecar's CPU seconds, not the generator's pace
+            how = "journal on" if journal else "journal off"
+            Say(f"{prefix}_spans_per_s", per_second, "spans/s",
+                f"{how}, per CPU second, {100 * per_second / floor:.0f} % of the floor, {spans / seconds:.3g} in a second of time")
+            Say(f"{prefix}_cpu_s_per_million", cpu / spans * 1e6, "s", how)
+            if journal:
+                self.Shapes(sidecar)
+            sidecar.Stop()
+            self.DropState()
+
+    def Cost(self, sidecar, **flags):
+        """(CPU seconds, seconds, spans applied)"""
+        before, applied, begin = CpuSeconds(sidecar.pid), sidecar.Stats()["spansApplied"], time.monotonic()
+        self.LoadAll(**flags)
+        seconds = time.monotonic() - begin
+        return CpuSeconds(sidecar.pid) - before, seconds, sidecar.Stats()["spansApplied"] - applied
+
+    def Shapes(self, sidecar):
+        shapes = {"16_producers": {"producers": 16}, "20_attributes": {"attributes": 20},
+                  "small_batches": {"spans_per_batch": 10}, "large_batches": {"spans_per_batch": 500}}
+        for name, flags in shapes.items():
+            cpu, _, spans = self.Cost(sidecar, spans=SHAPE_SPANS, **flags)
+            Say(f"ingest_{name}_cpu_s_per_million", cpu / spans * 1e6, "s", "journal on")
 
     def Floor(self):
         receiver = self.Start(["taskset", "-c", str(SIDECAR_CORE), Binary("ingest-floor"), "--endpoint", self.endpoint])
-        self.LoadAll(INGEST_SPANS)
+        self.LoadAll(spans=INGEST_SPANS)
         cpu = CpuSeconds(receiver.pid)
         receiver.Stop()
         return INGEST_SPANS / cpu
+
+    # --- from sending to acknowledgement ----------------------------------------------------------------------------------
+
+    def MeasureApplied(self):
+        sidecar = self.PinnedSidecar()
+        self.LoadAll(spans=500_000)
+        full = self.LoadAll(seconds=6)
+        for share in (1, 50, 100):
+            figures = full if share == 100 else self.LoadAll(seconds=6, rate=full["load_spans_per_s"] * share / 100)
+            note = f"journal on, at {figures['load_spans_per_s']:.3g} spans/s"
+            Say(f"applied_{share}_p50_ms", figures["load_ack_p50_ms"], "ms", note)
+            Say(f"applied_{share}_p99_ms", figures["load_ack_p99_ms"], "ms", note + f", the slowest {figures['load_ack_max_ms']:.3g} ms")
+        sidecar.Stop()
+
+    # --- more than it can take --------------------------------------------------------------------------------------------
+
+    def MeasureOverload(self):
+        sidecar = self.PinnedSidecar()
+        self.LoadAll(spans=500_000)
+        most = self.LoadAll(seconds=4, producers=4)["load_spans_per_s"]
+        lost = sum(sidecar.Books()["lost"].values())
+        load = self.Load(core=GENERATOR_CORE, seconds=8, producers=4, overload=1, rate=most * 1.5)
+        highest = 0
+        while load.Running():
+            highest = max(highest, sidecar.AnonymousMemory())
+            time.sleep(0.05)
+        if load.Wait() != 0:
+            Fail(f"ingest-load failed\n{load.Output()}")
+        figures = {name: float(value) for name, value, _ in (line.split() for line in load.lines)}
+        lost = sum(sidecar.Books()["lost"].values()) - lost
+        if lost != figures["load_spans_given_up"]:
+            Fail(f"the sidecar counted {lost} lost spans, the generator {figures['load_spans_given_up']}")
+        offered = figures["load_spans_sent"]
+        Say("overload_rss_mib", highest / (1 << 20), "MiB",
+            f"journal on, anonymous; {offered / 8:.3g} spans/s offered, {100 * offered / 8 / most:.0f} % of the maximum")
+        Say("overload_lost_ratio", lost / offered, "", "as buffer_full, the same number at both ends")
+        sidecar.Stop()
+
+    # --- start with a full journal ----------------------------------------------------------------------------------------
+
+    def MeasureStartup(self):
+        sidecar = self.PinnedSidecar()
+        before = sidecar.Stats()["spansApplied"]
+        filled = 0
+        while filled < JOURNAL_MIB * 0.9 * (1 << 20) and sidecar.Stats()["spansApplied"] < 20_000_000:
+            self.LoadAll(spans=200_000)
+            filled = sidecar.Json("/api/v1/status")["journal"]["bytes"]
+        spans = sidecar.Stats()["spansApplied"] - before
+        Say("ingest_journal_bytes_per_span", filled / spans, "B", "4 attributes")
+        sidecar.Kill()
+        begin = time.monotonic()
+        sidecar = self.Sidecar(rules=os.path.join(harness.ROOT, "rules/*.yaml"), sets=[f"state_dir={self.Path('state')}"])
+        seconds = time.monotonic() - begin
+        Say("startup_ms", seconds * 1e3, "ms", f"after kill -9, {filled / (1 << 20):.0f} MiB, {spans} spans")
+        Say("startup_spans_per_s", spans / seconds, "spans/s")
+        sidecar.Stop()
 
     # --- from a span's end to Discord -------------------------------------------------------------------------------------
 
@@ -181,7 +290,8 @@ class Bench(harness.TestCase):
         elif name == "store":
             Relay("store-bench")
         else:
-            {"ingest": self.MeasureIngest, "alert": self.MeasureAlert, "drip": self.MeasureDrip, "rss": self.MeasureRss}[name]()
+            {"ingest": self.MeasureIngest, "applied": self.MeasureApplied, "overload": self.MeasureOverload,
+             "startup": self.MeasureStartup, "profile": lambda: profile_stages.Measure(self, Say, SHAPE_SPANS), "alert": self.MeasureAlert, "drip": self.MeasureDrip, "rss": self.MeasureRss}[name]()
 
 
 def Help():
@@ -199,7 +309,7 @@ def main():
     for name in names:
         if name not in FIGURES and name not in PARTS:
             Fail(f"no figure or part '{name}'; scripts/bench --help lists them")
-    wanted = {FIGURES[name][0] if name in FIGURES else name for name in names} or set(PARTS)
+    wanted = {FIGURES[name][0] if name in FIGURES else name for name in names} or set(PARTS) - {"profile"}
     for part in PARTS:
         if part not in wanted:
             continue

@@ -47,6 +47,7 @@ std::optional<HostPort> SplitHostPort(std::string_view text) {
 struct Url {
   std::string scheme;
   std::string host;
+  std::string port;  // empty: that of the scheme
   std::string rest;  // path, query, fragment
 };
 
@@ -65,6 +66,7 @@ std::optional<Url> SplitUrl(std::string_view text) {
   const std::optional<HostPort> parts = SplitHostPort(has_port ? authority : authority + ":80");
   if (!parts || parts->host.empty() || !ParsePort(parts->port)) return std::nullopt;
   url.host = parts->host;
+  if (has_port) url.port = parts->port;
   return url;
 }
 
@@ -123,6 +125,23 @@ Parsed<std::string> CheckExternalUrl(const std::string& text) {
   std::string trimmed = text;
   while (trimmed.back() == '/') trimmed.pop_back();
   return trimmed;
+}
+
+Parsed<OtlpTarget> CheckForwardEndpoint(const std::string& text) {
+  const std::optional<Url> url = SplitUrl(text);
+  const bool usable =
+      url && (url->scheme == "http" || url->scheme == "https") && url->rest.find_first_of("?#") == std::string::npos;
+  const int port = !usable ? 0 : url->port.empty() ? (url->scheme == "http" ? 80 : 443) : *ParsePort(url->port);
+  if (port == 0) {
+    return tl::make_unexpected(
+        std::string("not a usable URL (not shown); allowed: http:// or https:// with host, port and path, without user "
+                    "or query, as in http://tempo:4318; a password or token belongs into forward.headers"));
+  }
+  constexpr std::string_view kPath = "/v1/traces";
+  std::string full = text;
+  while (full.back() == '/') full.pop_back();
+  if (!full.ends_with(kPath)) full += kPath;
+  return OtlpTarget{std::move(full), url->host, port};
 }
 
 Parsed<std::string> CheckWebhookUrl(const std::string& text) {

@@ -22,6 +22,15 @@ Parsed<std::string> CheckEndpoint(const std::string& text);
 // An http or https URL without user, query or fragment; the result has no "/" at its end.
 Parsed<std::string> CheckExternalUrl(const std::string& text);
 
+// Where traces are forwarded to: an http or https URL without user, query or fragment. /v1/traces is added unless the
+// path ends so.
+struct OtlpTarget {
+  std::string url;
+  std::string host;
+  int port = 0;
+};
+Parsed<OtlpTarget> CheckForwardEndpoint(const std::string& text);
+
 // https anywhere, http to loopback. The error does not show the URL.
 Parsed<std::string> CheckWebhookUrl(const std::string& text);
 

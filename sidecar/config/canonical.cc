@@ -5,6 +5,7 @@
 #include "sidecar/config/config.h"
 #include "sidecar/config/matcher.h"
 #include "sidecar/config/measures.h"
+#include "sidecar/core/span_names.h"
 
 namespace spanwatch::config {
 namespace {
@@ -87,6 +88,25 @@ core::Rule RuleFromJson(const Json& json) {
   return rule;
 }
 
+Json ForwardToJson(const core::ForwardChoice& forward) {
+  return {{"all", forward.all},
+          {"slow", forward.slow},
+          {"failed", forward.failed},
+          {"alerted", forward.alerted},
+          {"sample_ratio", forward.sample_ratio}};
+}
+
+core::ForwardChoice ForwardFromJson(const Json& json) {
+  core::ForwardChoice forward;
+  json.at("all").get_to(forward.all);
+  json.at("slow").get_to(forward.slow);
+  json.at("failed").get_to(forward.failed);
+  json.at("alerted").get_to(forward.alerted);
+  json.at("sample_ratio").get_to(forward.sample_ratio);
+  if (!(forward.sample_ratio >= 0 && forward.sample_ratio <= 1)) throw std::invalid_argument("forward.sample_ratio");
+  return forward;
+}
+
 Json LimitsToJson(const core::Limits& limits) {
   return {{"max_traces", limits.max_traces},
           {"ttl_ns", limits.ttl_ns},
@@ -95,10 +115,25 @@ Json LimitsToJson(const core::Limits& limits) {
           {"slow_critical_ns", limits.slow_critical_ns},
           {"max_spans_per_trace", limits.max_spans_per_trace},
           {"max_series", limits.max_series},
+          {"max_series_per_service", limits.max_series_per_service},
+          {"series_idle_ns", limits.series_idle_ns},
+          {"span_names", limits.span_names},
           {"max_incidents", limits.max_incidents},
           {"max_processes", limits.max_processes},
           {"update_interval_ns", limits.update_interval_ns},
-          {"sample_rate", limits.sample_rate}};
+          {"sample_rate", limits.sample_rate},
+          {"forward", ForwardToJson(limits.forward)}};
+}
+
+void SeriesFromJson(const Json& json, core::Limits* limits) {
+  json.at("max_series_per_service").get_to(limits->max_series_per_service);
+  json.at("series_idle_ns").get_to(limits->series_idle_ns);
+  json.at("span_names").get_to(limits->span_names);
+  if (limits->series_idle_ns < 0 || limits->span_names.size() > core::kMaxSpanNames)
+    throw std::invalid_argument("limits of series");
+  for (const std::string& name : limits->span_names) {
+    if (!core::SpanNames::Problem(name).empty()) throw std::invalid_argument("span_names");
+  }
 }
 
 core::Limits LimitsFromJson(const Json& json) {
@@ -114,6 +149,8 @@ core::Limits LimitsFromJson(const Json& json) {
   json.at("max_processes").get_to(limits.max_processes);
   json.at("update_interval_ns").get_to(limits.update_interval_ns);
   json.at("sample_rate").get_to(limits.sample_rate);
+  if (json.contains("span_names")) SeriesFromJson(json, &limits);                      // older recordings have none
+  if (json.contains("forward")) limits.forward = ForwardFromJson(json.at("forward"));  // older recordings have none
   if (limits.max_traces == 0 || limits.ttl_ns <= 0 || limits.memory_limit_bytes == 0 || limits.update_interval_ns < 0) {
     throw std::invalid_argument("limits out of range");
   }

@@ -47,6 +47,17 @@ struct Route {
   std::int64_t storm_per_ns = 10'000'000'000;       // storm_messages 0: no limit ("storm: off")
 };
 
+// Traces to another OTLP backend; which of them: core::Limits::forward.
+struct ForwardHeader {
+  std::string name;
+  Secret value;
+};
+struct Forward {
+  std::string endpoint;  // where to post to, path included; empty: off
+  std::vector<ForwardHeader> headers;
+  bool gzip = true;
+};
+
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
 struct Config {
@@ -57,6 +68,9 @@ struct Config {
   bool otlp_enabled = true;
   std::vector<std::string> ingest_endpoints;  // empty: the default socket, see DESIGN "Wire protocol"
   std::string state_dir;                      // empty: memory only
+  bool state_dir_is_default = true;           // not named by the user: then it is no error if it cannot be used
+  std::uint64_t journal_max_bytes = 256u << 20;
+  std::int64_t journal_max_age_ns = 172'800'000'000'000;
   std::string external_url = "http://localhost:9464";
   bool external_url_is_default = true;  // made from http.listen: follows the port that is really bound
   core::Limits limits;
@@ -64,6 +78,7 @@ struct Config {
   bool duration_in_milliseconds = false;  // metrics.unit: ms
   std::vector<Receiver> receivers;
   Route route;
+  Forward forward;
   LogLevel log_level = LogLevel::kInfo;
   std::string source_path;  // file it came from; empty: built-in defaults
 };

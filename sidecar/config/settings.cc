@@ -1,9 +1,11 @@
 #include "sidecar/config/settings.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
 #include "sidecar/config/address.h"
+#include "sidecar/core/span_names.h"
 
 namespace spanwatch::config {
 namespace {
@@ -149,12 +151,37 @@ void ReadThresholds(const Node& node, Settings* settings, Problems* problems) {
   settings->config.limits.slow_critical_ns = std::llround(out->slow_ns[1]);
 }
 
+void ReadSpanNames(const Node& node, core::Limits* limits, Problems* problems) {
+  for (const TextItem& item :
+       TextList(node, "metrics.span_names", problems, "a list of names, as in [\"/users/{id}\"]")) {
+    const std::string problem = core::SpanNames::Problem(item.text);
+    if (!problem.empty()) {
+      problems->Add(item.at, "metrics.span_names: " + Quote(item.text) + " " + problem);
+    } else if (std::find(limits->span_names.begin(), limits->span_names.end(), item.text) != limits->span_names.end()) {
+      problems->Add(item.at, "metrics.span_names: " + Quote(item.text) + " is given twice; keep one of them");
+    } else if (limits->span_names.size() == core::kMaxSpanNames) {
+      problems->Add(item.at, "metrics.span_names: more than 64 names");
+      return;
+    } else {
+      limits->span_names.push_back(item.text);
+    }
+  }
+}
+
 void ReadMetrics(const Node& node, Config* config, Problems* problems) {
   MapReader metrics(node, "metrics", problems);
   std::size_t unit = 0;
   metrics.Choice("unit", {"s", "ms"}, &unit);
   config->duration_in_milliseconds = unit == 1;
   metrics.Whole("max_series", &config->limits.max_series, 1, 100'000);
+  metrics.Whole("max_series_per_service", &config->limits.max_series_per_service, 1, 100'000);
+  const Node* idle = metrics.Find("series_idle");
+  if (idle != nullptr && idle->kind == Node::Kind::kScalar && idle->text == "off") {
+    config->limits.series_idle_ns = 0;
+  } else {
+    metrics.Duration("series_idle", &config->limits.series_idle_ns, 60 * kSecondNs, 30 * kDayNs);
+  }
+  if (const Node* names = metrics.Find("span_names")) ReadSpanNames(*names, &config->limits, problems);
 }
 
 void ReadAlerts(const Node& node, core::Limits* limits, Problems* problems) {
@@ -182,6 +209,7 @@ std::string DefaultStateDirectory() {
 
 void ReadStateDirectory(MapReader* top, const SettingsOptions& options, Config* config, Problems* problems) {
   const Node* node = top->Find("state_dir");
+  config->state_dir_is_default = node == nullptr;
   if (node == nullptr) {
     config->state_dir = options.use_environment ? DefaultStateDirectory() : "";
   } else if (IsEmptyText(*node)) {
@@ -189,6 +217,12 @@ void ReadStateDirectory(MapReader* top, const SettingsOptions& options, Config* 
   } else if (const std::string* text = ScalarText(*node, "state_dir", "a directory", problems)) {
     config->state_dir = ResolvePath(*text, node->at);
   }
+}
+
+void ReadJournal(const Node& node, Config* config, Problems* problems) {
+  MapReader journal(node, "journal", problems);
+  journal.Size("max_size", &config->journal_max_bytes, 16u << 20, 64ull << 30);
+  journal.Duration("max_age", &config->journal_max_age_ns, 60 * kSecondNs, 365 * 24 * 3600 * kSecondNs);
 }
 
 void ReadExternalUrl(MapReader* top, Config* config, Problems* problems) {
@@ -241,8 +275,10 @@ Settings ReadSettings(const Node& root, const SettingsOptions& options, Problems
   ReadAlerts(section("alerts"), &config->limits, problems);
   ReadLog(section("log"), config, problems);
   ReadStateDirectory(&top, options, config, problems);
+  ReadJournal(section("journal"), config, problems);
   ReadExternalUrl(&top, config, problems);
   ReadReceivers(&top, options, config, problems);
+  ReadForward(section("forward"), options, config, problems);
   top.Hint("groups", "rules stand in files of their own; list those under \"rules:\"");
   if (const Node* rules = top.Find("rules")) {
     settings.has_rules = true;

@@ -29,6 +29,9 @@ Settings ReadSettings(const Node& root, const SettingsOptions& options, Problems
 // receivers.cc: "receivers" and "route".
 void ReadReceivers(MapReader* top, const SettingsOptions& options, Config* config, Problems* problems);
 
+// forward.cc: "forward". REQUIRES: config->otlp is read already.
+void ReadForward(const Node& node, const SettingsOptions& options, Config* config, Problems* problems);
+
 // A variable that is set and not empty.
 std::optional<std::string> Environment(const std::string& name);
 

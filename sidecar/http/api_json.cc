@@ -98,6 +98,16 @@ Json SummaryJson(const core::TraceSummary& trace) {
           {"services", trace.services}};
 }
 
+// Why a parent is not here; what it is, if it is still open.
+Json MissingJson(const core::MissingSpan& missing) {
+  Json json = {{"spanId", missing.id.ToHex()}, {"reason", missing.reason}, {"children", missing.children}};
+  if (missing.operation.empty()) return json;
+  json["service"] = missing.service;
+  json["operation"] = missing.operation;
+  json["startTime"] = Ms(missing.start_ns);
+  return json;
+}
+
 // An upper bound of how deep arrays and objects lie in each other. Dump() is recursive: hostile depth would end the
 // stack.
 constexpr int kMaxNesting = 64;
@@ -272,6 +282,18 @@ Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& inciden
           {"minCount", Safe(rule.min_count)}};
 }
 
+Json LedgerJson(const core::StatsView& stats) {
+  return {{"total", Safe(Sum(stats.lost))},
+          {"lost", Reasons(stats.lost)},
+          {"emitted", Safe(stats.emitted)},
+          {"applied", Safe(stats.applied)},
+          {"sampledOut", Safe(stats.sampled_out)},
+          {"malformedMessages", Reasons(stats.malformed_messages)},
+          {"rejectedSpans", Reasons(stats.rejected_spans)},
+          {"processesRefused", Safe(stats.processes_dropped)},
+          {"incidentsDropped", Safe(stats.incidents_dropped)}};
+}
+
 }  // namespace
 
 std::string ErrorJson(std::string_view error, std::string_view field) {
@@ -280,7 +302,20 @@ std::string ErrorJson(std::string_view error, std::string_view field) {
   return Dump(json);
 }
 
-std::string StatsJson(const core::StatsView& stats) {
+Json CardinalityJson(const core::StatisticsView& statistics) {
+  Json list = Json::array();
+  for (const core::CardinalityView& each : statistics.cardinality) {
+    list.push_back({{"service", each.service.empty() ? Json(nullptr) : Json(each.service)},
+                    {"label", each.label},
+                    {"limit", Safe(each.limit)},
+                    {"foldedSpans", Safe(each.folded_spans)},
+                    {"since", TimeText(each.since_ns)},
+                    {"samples", each.samples}});
+  }
+  return list;
+}
+
+std::string StatsJson(const core::StatsView& stats, const core::StatsView& at_start) {
   const core::StoreView& store = stats.store;
   Json processes = Json::array(), services = Json::array();
   for (const auto& process : stats.processes) processes.push_back(ProcessJson(process));
@@ -301,19 +336,12 @@ std::string StatsJson(const core::StatsView& stats) {
                {"truncatedSpans", Safe(store.truncated_spans_total)},
                {"evicted", Reasons(store.evicted)},
                {"spansApplied", Safe(stats.spans_applied)},
-               {"losses",
-                {{"total", Safe(Sum(stats.lost))},
-                 {"lost", Reasons(stats.lost)},
-                 {"emitted", Safe(stats.emitted)},
-                 {"applied", Safe(stats.applied)},
-                 {"sampledOut", Safe(stats.sampled_out)},
-                 {"malformedMessages", Reasons(stats.malformed_messages)},
-                 {"rejectedSpans", Reasons(stats.rejected_spans)},
-                 {"processesRefused", Safe(stats.processes_dropped)},
-                 {"incidentsDropped", Safe(stats.incidents_dropped)}}},
+               {"losses", LedgerJson(stats)},
                {"alerts", {{"firing", Safe(stats.alerts_firing)}, {"pending", Safe(stats.alerts_pending)}}},
+               {"cardinality", CardinalityJson(stats.statistics)},
                {"processes", std::move(processes)},
                {"services", std::move(services)},
+               {"sinceStart", LedgerJson(core::Since(at_start, stats))},
                {"startedAt", TimeOrNull(stats.started_ns)},
                {"now", TimeText(stats.now_ns)}});
 }
@@ -329,6 +357,13 @@ std::string TraceJson(const core::TraceCopy& trace) {
   Json spans = Json::array();
   for (const auto& span : trace.spans) spans.push_back(SpanJson(span, trace.summary.start_ns));
   json["spans"] = std::move(spans);
+  json["missing"] = Json::array();
+  for (const auto& missing : trace.missing) json["missing"].push_back(MissingJson(missing));
+  json["losses"] = Json::array();
+  for (const auto& loss : trace.losses) {
+    json["losses"].push_back(
+        {{"process", loss.process}, {"service", loss.service}, {"reason", loss.reason}, {"spans", Safe(loss.spans)}});
+  }
   return Dump(json);
 }
 

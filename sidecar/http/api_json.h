@@ -15,7 +15,8 @@ namespace spanwatch::http {
 
 // {"error", "field"}; without `field` if it is empty.
 std::string ErrorJson(std::string_view error, std::string_view field);
-std::string StatsJson(const core::StatsView& stats);
+// `at_start`: the same at the end of the last start; what came since is `sinceStart`.
+std::string StatsJson(const core::StatsView& stats, const core::StatsView& at_start);
 std::string TracesJson(const std::vector<core::TraceSummary>& traces);
 std::string TraceJson(const core::TraceCopy& trace);
 // `state`: only incidents in it; empty: all.

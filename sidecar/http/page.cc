@@ -106,7 +106,42 @@ std::string Row(const core::SpanCopy& span, std::uint32_t level, const core::Tra
   return html + Details(span, trace) + "</details>\n";
 }
 
-std::string Heading(const core::TraceSummary& trace) {
+const char* ReasonText(std::string_view reason) {
+  if (reason == "still_open") return "has not ended yet";
+  if (reason == "late") return "has not arrived yet";
+  if (reason == "other_host") return "is in a process that does not report here";
+  if (reason == "lost") return "was lost: a process of this trace lost spans meanwhile";
+  return "was never received, and no process told of a loss: sampling, or a client that drops";
+}
+
+std::string MissingNote(const core::TraceCopy& trace) {
+  std::string html = "<div class=\"note\">" + Plural(trace.summary.orphans, "span") +
+                     " without parent here (at the left edge). Of the missing parents:<ul>";
+  std::map<std::string_view, std::vector<const core::MissingSpan*>> by_reason;
+  for (const core::MissingSpan& missing : trace.missing) by_reason[missing.reason].push_back(&missing);
+  for (const auto& [reason, all] : by_reason) {
+    html += "<li>" + std::to_string(all.size()) + " " + ReasonText(reason);
+    if (reason == "still_open") {
+      html += ": ";
+      for (std::size_t i = 0; i < std::min<std::size_t>(all.size(), 5); ++i) {
+        html += (i > 0 ? ", " : "") + ("<bdi>" + EscapeHtml(all[i]->operation)) + "</bdi> (since " +
+                TimeText(all[i]->start_ns) + ")";
+      }
+    }
+    html += "</li>";
+  }
+  html += "</ul>";
+  for (std::size_t i = 0; i < std::min<std::size_t>(trace.losses.size(), 5); ++i) {
+    const core::TraceLoss& loss = trace.losses[i];
+    html += "<p>Meanwhile process <span class=\"mono\">" + EscapeHtml(loss.process) + "</span> of <bdi>" +
+            EscapeHtml(loss.service) + "</bdi> lost " + Plural(loss.spans, "span") + " (" + EscapeHtml(loss.reason) +
+            ").</p>";
+  }
+  return html + "</div>";
+}
+
+std::string Heading(const core::TraceCopy& copy) {
+  const core::TraceSummary& trace = copy.summary;
   std::string html = "<h1><bdi>" + EscapeHtml(trace.root_operation) + "</bdi> <span class=\"soft\"><bdi>" +
                      EscapeHtml(trace.root_service) + "</bdi></span> ";
   html += trace.error_count > 0 ? Badge("error", "error") : Badge("success", "success");
@@ -119,11 +154,7 @@ std::string Heading(const core::TraceSummary& trace) {
   html += Tile("spans", std::to_string(trace.span_count)) + Tile("errors", std::to_string(trace.error_count));
   html +=
       Tile("depth", std::to_string(trace.depth)) + Tile("services", std::to_string(trace.services.size())) + "</div>";
-  if (trace.orphans > 0) {
-    html += "<p class=\"note\">" + Plural(trace.orphans, "span") +
-            " without parent: it was lost, left out by sampling, or has not ended yet. They stand at the left "
-            "edge.</p>";
-  }
+  if (trace.orphans > 0) html += MissingNote(copy);
   if (trace.truncated > 0) {
     html += "<p class=\"note\">" + Plural(trace.truncated, "further span") +
             " not stored: the trace had reached its limits. They count in the metrics.</p>";
@@ -135,7 +166,7 @@ std::string Heading(const core::TraceSummary& trace) {
 
 std::string TracePage(const core::TraceCopy& trace, std::string_view nonce) {
   const core::TraceSummary& summary = trace.summary;
-  std::string page = PageHead(summary.root_operation + " - trace - Spanwatch", nonce, "../", 0) + Heading(summary);
+  std::string page = PageHead(summary.root_operation + " - trace - Spanwatch", nonce, "../", 0) + Heading(trace);
   std::map<std::string_view, std::size_t> colours;
   for (const std::string& service : summary.services) colours.emplace(service, colours.size());
   page += "<div class=\"panel\">";

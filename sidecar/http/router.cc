@@ -136,7 +136,9 @@ void Router::Reload(const Request& request, Response* response) const {
   response->body = "{\"reloaded\":true}\n";
 }
 
-void Router::Stats(const Request&, Response* response) const { response->body = StatsJson(hooks_.engine->Stats()); }
+void Router::Stats(const Request&, Response* response) const {
+  response->body = StatsJson(hooks_.engine->Stats(), hooks_.engine->StatsAtStart());
+}
 
 void Router::Traces(const Request& request, Response* response) const {
   const auto query = ParseTraceQuery(request.params, hooks_.now_ns ? hooks_.now_ns() : 0);

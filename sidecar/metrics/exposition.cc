@@ -21,11 +21,13 @@ class Exposition::Impl {
     self_.Write(&writer);
     if (sources_.engine != nullptr) WriteEngine(&writer);
     if (sources_.notifications) WriteNotifications(sources_.notifications(), &writer);
+    if (sources_.outbox) WriteOutbox(sources_.outbox(), &writer);
     if (sources_.config_reload_successful) {
       writer.Family("spanwatch_config_last_reload_successful", Type::kGauge,
                     "1 if the configuration and rules in force are those of the last reload, 0 if that was refused.");
       writer.Sample(sources_.config_reload_successful() ? 1 : 0);
     }
+    if (sources_.journal) WriteJournal(sources_.journal(), &writer);
     if (sources_.http) WriteHttp(sources_.http(), &writer);
     std::string text = writer.Finish();
     last_size_.store(text.size(), std::memory_order_relaxed);
@@ -34,8 +36,10 @@ class Exposition::Impl {
 
  private:
   void WriteEngine(Writer* writer) const {
-    const core::StatsView stats = sources_.engine->Stats();
+    // Counters begin at 0 with the process, as Prometheus expects, though the journal remembers more.
+    const core::StatsView stats = core::Since(sources_.engine->StatsAtStart(), sources_.engine->Stats());
     WriteStore(stats, writer);
+    WriteStatistics(stats.statistics, writer);
     WriteLedger(stats, writer);
     WriteProcesses(stats.processes, writer);
     WriteServices(stats.services, writer);
@@ -43,6 +47,10 @@ class Exposition::Impl {
     const core::MetricsView metrics = sources_.engine->Metrics();
     WriteTraceHistograms(metrics, writer);
     WriteSpanMetrics(metrics, sources_.duration_in_milliseconds, writer);
+    if (!sources_.forward) return;
+    ForwardCounts forward = sources_.forward();
+    forward.dropped_traces.push_back({"engine_full", stats.forward_dropped});
+    WriteForward(forward, writer);
   }
 
   const Sources sources_;

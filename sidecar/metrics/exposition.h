@@ -16,8 +16,15 @@ namespace spanwatch::metrics {
 struct NotificationCounts {  // notify::Counters, without metrics/ knowing notify/
   std::string receiver;
   std::uint64_t posted = 0, edited = 0, failed = 0, retried = 0, rate_limited = 0, fallbacks = 0, dropped = 0,
-                queued = 0;
+                queued = 0, possible_duplicates = 0;
   bool configured = false, given_up = false;
+};
+
+// notify::OutboxStatus, without metrics/ knowing notify/.
+struct OutboxCounts {
+  bool enabled = false, writable = false;
+  std::uint64_t bytes = 0, pending = 0, committed = 0, repeats = 0, write_errors = 0, corruptions = 0, given_up = 0,
+                unreadable = 0;
 };
 
 // http::Server::GetCounts(), without metrics/ knowing http/.
@@ -33,13 +40,33 @@ struct HttpCounts {
   std::vector<core::ReasonCount> redactions;  // in OTLP bodies, by kind
 };
 
+// ingest::JournalStatus, without metrics/ knowing ingest/.
+struct JournalCounts {
+  bool on = false;
+  std::uint64_t bytes = 0, records = 0, dropped_records = 0, failures = 0, written_bytes = 0, checkpoints = 0;
+  std::int64_t oldest_ns = 0;          // 0: nothing held
+  std::uint64_t replayed_records = 0;  // at the last start
+  std::int64_t replay_ns = 0;
+};
+
+// forward::Counters and Status, without metrics/ knowing forward/.
+struct ForwardCounts {
+  bool configured = false;
+  std::uint64_t forwarded_traces = 0, forwarded_spans = 0, bytes = 0, requests = 0, retries = 0;
+  std::vector<core::ReasonCount> dropped_traces, dropped_spans;
+  std::uint64_t queued_traces = 0, queued_bytes = 0;
+};
+
 struct Sources {
   const core::Engine* engine = nullptr;
   bool duration_in_milliseconds = false;
   std::string version;
   std::function<std::vector<NotificationCounts>()> notifications;  // may be null
+  std::function<OutboxCounts()> outbox;                            // may be null
   std::function<bool()> config_reload_successful;                  // may be null
   std::function<HttpCounts()> http;                                // may be null
+  std::function<JournalCounts()> journal;                          // may be null
+  std::function<ForwardCounts()> forward;                          // may be null
 };
 
 class Exposition {

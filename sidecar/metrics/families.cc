@@ -68,25 +68,20 @@ struct LabelledSeries {
   const core::DurationHistogram* durations;
 };
 
-// Several overflow series would be one and the same to Prometheus: they are added up in `overflow`.
-std::vector<LabelledSeries> LabelSeries(const core::MetricsView& metrics, core::DurationHistogram* overflow) {
+std::vector<LabelledSeries> LabelSeries(const core::MetricsView& metrics) {
   std::vector<LabelledSeries> all;
-  all.reserve(metrics.series.size() + 1);
-  bool overflown = false;
+  all.reserve(metrics.series.size());
   for (const core::SpanSeries& series : metrics.series) {
-    if (series.overflow) {
-      overflown = true;
-      for (std::size_t i = 0; i < overflow->buckets.size(); ++i) overflow->buckets[i] += series.durations.buckets[i];
-      overflow->sum += series.durations.sum;
-      overflow->count += series.durations.count;
-      continue;
-    }
     Labels labels;
-    labels.Add("service_name", series.service).Add("span_name", series.operation);
-    labels.Add("span_kind", KindName(series.kind)).Add("status_code", StatusName(series.status));
+    if (!series.overflow || !series.service.empty()) labels.Add("service_name", series.service);
+    if (series.overflow) {
+      labels.Add("otel_metric_overflow", "true");
+    } else {
+      labels.Add("span_name", series.operation);
+      labels.Add("span_kind", KindName(series.kind)).Add("status_code", StatusName(series.status));
+    }
     all.push_back({labels.text(), &series.durations});
   }
-  if (overflown) all.push_back({Labels().Add("otel_metric_overflow", "true").text(), overflow});
   return all;
 }
 
@@ -95,8 +90,7 @@ std::vector<LabelledSeries> LabelSeries(const core::MetricsView& metrics, core::
 void WriteSpanMetrics(const core::MetricsView& metrics, bool milliseconds, Writer* writer) {
   static const auto kSeconds = BoundTexts(core::kDurationBucketsNs, 1e9);
   static const auto kMilliseconds = BoundTexts(core::kDurationBucketsNs, 1e6);
-  core::DurationHistogram overflow;
-  const auto all = LabelSeries(metrics, &overflow);
+  const auto all = LabelSeries(metrics);
   writer->Family("traces_span_metrics_calls", Type::kCounter,
                  "Spans that ended, weighed by their sampling probability.");
   for (const auto& series : all) writer->CountSample(series.labels, *series.durations);
@@ -106,6 +100,26 @@ void WriteSpanMetrics(const core::MetricsView& metrics, bool milliseconds, Write
     writer->Histogram(series.labels, milliseconds ? kMilliseconds : kSeconds, *series.durations,
                       milliseconds ? 1e-6 : 1e-9);
   }
+}
+
+void WriteStatistics(const core::StatisticsView& statistics, Writer* writer) {
+  writer->Family("spanwatch_series", Type::kGauge,
+                 "Series of span metrics: named ones, and overflow series of services that have too many.");
+  writer->Sample(Labels().Add("state", "named").text(), Number(statistics.series));
+  writer->Sample(Labels().Add("state", "overflow").text(), Number(statistics.overflow_series));
+  Gauge(writer, "spanwatch_max_series", Number(statistics.max_series), "metrics.max_series of the configuration.");
+  Counter(writer, "spanwatch_expired_series", Number(statistics.expired_series_total),
+          "Series forgotten because no span came for metrics.series_idle.");
+  writer->Family("spanwatch_cardinality_overflow", Type::kCounter,
+                 "Spans counted without their own series, by the label that has too many values.");
+  for (const core::CardinalityView& each : statistics.cardinality) {
+    Labels labels;
+    if (!each.service.empty()) labels.Add("service_name", each.service);
+    writer->Sample(labels.Add("label", each.label).text(), Number(each.folded_spans));
+  }
+  Gauge(writer, "spanwatch_statistics_bytes", Number(statistics.bytes),
+        "Bytes that names, series and windows of rules take.");
+  Gauge(writer, "spanwatch_statistics_max_bytes", Number(statistics.max_bytes), "What they may take.");
 }
 
 void WriteTraceHistograms(const core::MetricsView& metrics, Writer* writer) {
@@ -214,11 +228,47 @@ void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* w
   family("spanwatch_notifications_fallbacks", Type::kCounter, &C::fallbacks,
          "Plain messages sent because the card was refused.");
   family("spanwatch_notifications_dropped", Type::kCounter, &C::dropped, "Changes dropped because the queue was full.");
+  family("spanwatch_notifications_possible_duplicates", Type::kCounter, &C::possible_duplicates,
+         "Posts whose answer was lost, so that the message may be there twice.");
   family("spanwatch_notifications_queued", Type::kGauge, &C::queued, "Messages waiting to be delivered.");
   family("spanwatch_notifications_configured", Type::kGauge, &C::configured,
          "1 if the receiver has an address to post to.");
   family("spanwatch_notifications_given_up", Type::kGauge, &C::given_up,
          "1 if the receiver refused for good (401, 403, 404) and is not used until the configuration changes.");
+}
+
+void WriteOutbox(const OutboxCounts& counts, Writer* writer) {
+  Gauge(writer, "spanwatch_outbox_enabled", counts.enabled ? 1 : 0, "1 if decided alerts are to be kept on disk.");
+  Gauge(writer, "spanwatch_outbox_writable", counts.writable ? 1 : 0,
+        "1 if they are; 0: alerts are delivered from memory alone.");
+  Gauge(writer, "spanwatch_outbox_size_bytes", Number(counts.bytes), "Size of the outbox's file and its log.");
+  Gauge(writer, "spanwatch_outbox_pending", Number(counts.pending), "Changes of alerts that are not on disk yet.");
+  Counter(writer, "spanwatch_outbox_committed", Number(counts.committed), "Changes of alerts written to disk.");
+  Counter(writer, "spanwatch_outbox_repeats", Number(counts.repeats),
+          "Changes ignored because they were on disk already, as after a restart.");
+  Counter(writer, "spanwatch_outbox_write_errors", Number(counts.write_errors), "Writes that failed.");
+  Counter(writer, "spanwatch_outbox_corruptions", Number(counts.corruptions), "Damaged files put aside.");
+  Counter(writer, "spanwatch_outbox_given_up", Number(counts.given_up), "Changes that never got onto the disk.");
+  Counter(writer, "spanwatch_outbox_unreadable", Number(counts.unreadable), "Rows that could not be read back.");
+}
+
+void WriteJournal(const JournalCounts& counts, Writer* writer) {
+  Gauge(writer, "spanwatch_journal_on", counts.on ? 1 : 0,
+        "1 while every record is journaled, 0 in memory only: a restart would forget.");
+  Gauge(writer, "spanwatch_journal_bytes", Number(counts.bytes), "Bytes of records that the journal holds.");
+  Gauge(writer, "spanwatch_journal_oldest_timestamp_seconds", static_cast<double>(counts.oldest_ns) / 1e9,
+        "Engine time of the oldest record that the journal holds, since unix epoch; 0: none.");
+  Counter(writer, "spanwatch_journal_records", Number(counts.records), "Records journaled.");
+  Counter(writer, "spanwatch_journal_written_bytes", Number(counts.written_bytes), "Bytes written to the journal.");
+  Counter(writer, "spanwatch_journal_dropped_records", Number(counts.dropped_records),
+          "Records applied without being journaled, because the disk was full, failed, or too slow.");
+  Counter(writer, "spanwatch_journal_failures", Number(counts.failures),
+          "How often journaling was given up for a while.");
+  Counter(writer, "spanwatch_journal_checkpoints", Number(counts.checkpoints), "Segments begun.");
+  Gauge(writer, "spanwatch_journal_replayed_records", Number(counts.replayed_records),
+        "Records read from the journal at the last start.");
+  Gauge(writer, "spanwatch_journal_replay_seconds", static_cast<double>(counts.replay_ns) / 1e9,
+        "How long reading the journal took at the last start.");
 }
 
 void WriteHttp(const HttpCounts& counts, Writer* writer) {

@@ -18,6 +18,7 @@ inline constexpr std::size_t kMaxProcesses = 200;
 inline constexpr std::size_t kMaxReportedValues = 2000;
 
 void WriteSpanMetrics(const core::MetricsView& metrics, bool milliseconds, Writer* writer);
+void WriteStatistics(const core::StatisticsView& statistics, Writer* writer);
 void WriteTraceHistograms(const core::MetricsView& metrics, Writer* writer);
 void WriteStore(const core::StatsView& stats, Writer* writer);
 void WriteLedger(const core::StatsView& stats, Writer* writer);  // sums over processes, refusals
@@ -26,6 +27,9 @@ void WriteServices(const std::vector<core::ServiceStats>& services, Writer* writ
 void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleSet* rules, std::uint64_t dropped,
                  Writer* writer);
 void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* writer);
+void WriteOutbox(const OutboxCounts& counts, Writer* writer);
+void WriteJournal(const JournalCounts& counts, Writer* writer);
+void WriteForward(const ForwardCounts& counts, Writer* writer);
 void WriteHttp(const HttpCounts& counts, Writer* writer);
 
 }  // namespace spanwatch::metrics

@@ -79,10 +79,11 @@ int main(int argc, char** argv) {
       spans += batch.spans.size();
       bytes += message.bytes;
       answerer.CountReceived(message.bytes);
-      answerer.Take({connection->number, AnswerTo(envelope.kind), envelope.process_id, envelope.sequence, ""});
+      answerer.Take({connection->number, AnswerTo(envelope.kind), envelope.process_id, envelope.sequence, ""}, 0);
     }
     const std::int64_t now_ns = clock.Now();
     if (answerer.IsDue(now_ns)) answerer.Flush(now_ns);
+    if (answerer.HoldsBack()) answerer.Release(0);
     if (!busy) socket->Wait(answerer.DueNs() == INT64_MAX ? 100 : 5);
   }
   socket->Close(100);

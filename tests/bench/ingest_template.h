@@ -21,6 +21,7 @@ struct Shape {
   std::uint32_t services = 4;
   std::uint32_t operations = 50;
   double error_rate = 0.01;
+  const char* service_prefix = "service-";
 };
 
 // A trace of eight spans, four levels deep: the parent of each, by its place.
@@ -48,7 +49,7 @@ class Template {
     using ingest::Bytes;
     Random random(number + 1);
     std::string resource, scope_spans;
-    AppendAttribute(resource, 1, "service.name", Numbered("service-", number % shape.services));
+    AppendAttribute(resource, 1, "service.name", Numbered(shape.service_prefix, number % shape.services));
     for (std::uint32_t i = 0; i < shape.spans; ++i) {
       const std::string span = MakeSpan(shape, number * shape.spans + i, i % kParents.size(), &random);
       pz::pbf_writer(scope_spans).add_message(2, span);

@@ -173,7 +173,10 @@ class Sidecar(Process):
     def Metrics(self):
         """{series as written: value}"""
         found = {}
-        for line in self.Get("/metrics").splitlines():
+        text = self.Get("/metrics")
+        if text is None:
+            raise AssertionError(f"GET /metrics failed\n{self.Output()}")
+        for line in text.splitlines():
             if line and not line.startswith("#"):
                 series, value = line.rsplit(" ", 1)
                 found[series] = float(value)

@@ -1,17 +1,26 @@
 // Sends what no well-behaved client sends: wrong frames, truncated and random envelopes, lying and jumping sequences.
-// hostile ENDPOINT ROUNDS SEED: prints one line `kind count` for each kind sent, ends when all was handed to the
-// socket.
+// hostile ENDPOINT ROUNDS SEED [CROWD_SEED CROWD_SIZE]: prints one line `kind count` for each kind sent, ends when all
+// was handed to the socket. With a crowd (crowd.cc) it knows what no other program can, the ids of its processes, and
+// speaks in their names.
 #include <zmq.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "tests/support/crowd_ids.h"
+
 namespace {
+
+namespace crowd = spanwatch::testing;
 
 // --- The envelope of docs/wire.proto, by hand: also where it must not be so ------------------------------------------
 
@@ -68,6 +77,19 @@ class Attacker {
     zmq_setsockopt(socket_, ZMQ_SNDHWM, &high_water, sizeof high_water);
     if (zmq_connect(socket_, endpoint_) != 0) std::exit(1);
   }
+  // Until everything sent so far was read: closing a connection loses what the receiver had no room for.
+  void Settle() {
+    const int timeout_ms = 10'000;
+    zmq_setsockopt(socket_, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
+    Send("hello", {Head(kHello, own_id_), ""});
+    char answer[1024];
+    for (int size = 0; size >= 0;) {
+      size = zmq_recv(socket_, answer, sizeof answer, 0);
+      if (size < 0) std::exit(1);
+      const std::string_view text(answer, std::min(static_cast<std::size_t>(size), sizeof answer));
+      if (text.find(own_id_) != std::string_view::npos) return;
+    }
+  }
   std::string Random(std::size_t size) {
     std::string bytes(size, '\0');
     for (char& byte : bytes) byte = static_cast<char>(random_());
@@ -81,6 +103,7 @@ class Attacker {
   const char* const endpoint_;
   void* socket_ = nullptr;
   std::mt19937_64 random_;
+  const std::string own_id_ = Random(16);
   std::map<std::string, std::uint64_t> sent_;
 };
 
@@ -147,17 +170,98 @@ void SendWrongHeartbeats(Attacker& a) {
   a.Reopen();
 }
 
+// A heartbeat's gauge; `kind` is a label that the crowd's own gauges have.
+std::string Gauge(const std::string& name, double value, const std::string& label, const std::string& text) {
+  std::string number(8, '\0');
+  std::memcpy(number.data(), &value, 8);
+  const std::string bytes = Bytes(1, name) + Bytes(2, Bytes(1, label) + Bytes(2, text)) + Varint(3 << 3 | 1) + number;
+  return Bytes(4, bytes);
+}
+
+// Everything in the name of others, from a connection that is not theirs: it is refused.
+void SpeakAsOthers(Attacker& a, std::uint64_t seed, std::uint64_t size) {
+  for (std::uint64_t i = 0; i < size; ++i) {
+    const std::string id = crowd::CrowdProcessId(seed, i);
+    for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) {
+      a.Send("others_spans",
+             {Head(kSpans, id) + Number(4, sequence) + Number(5, 1) + Number(12, 1), Payload("stolen")});
+    }
+    a.Send("others_spans", {Head(kSpans, id) + Number(4, 1'000'000) + Number(5, 1'000'000) + Number(7, 1'000'000) +
+                                Number(12, 1) + Drop("ring_full", 1'000'000),
+                            Payload("stolen")});
+    const std::string beat = Gauge(crowd::kCrowdGauge, -1, "kind", "crowd");
+    a.Send("others_heartbeat", {Head(kHeartbeat, id) + Number(7, 1u << 30) + Bytes(13, beat), ""});
+    a.Send("others_open_spans", {Head(kOpenSpans, id), ""});
+    a.Send("others_goodbye", {Head(kGoodbye, id), ""});
+    a.Settle();
+  }
+}
+
+// A HELLO is how a process comes back on a new connection: its owner finds itself refused, and comes back too.
+void TakeOver(Attacker& a, std::uint64_t seed, std::uint64_t size) {
+  for (std::uint64_t i = 0; i < size; i += 10) {
+    a.Send("others_hello", {Head(kHello, crowd::CrowdProcessId(seed, i)), ""});
+    a.Settle();
+    a.Reopen();
+  }
+}
+
+// On an id of its own: spans that another process reports as open, gauges that look like another's, counters that jump.
+void LookLikeOthers(Attacker& a, std::uint64_t seed) {
+  const std::string id = a.Random(16);
+  a.Send("hello", {Head(kHello, id), ""});
+  const std::string open = Bytes(1, crowd::CrowdOpenTrace(seed)) + Bytes(2, crowd::CrowdOpenSpan(seed)) +
+                           Bytes(5, "stolen") + Varint(7 << 3 | 1) + std::string(8, '\x11');
+  a.Send("open_spans", {Head(kOpenSpans, id) + Number(12, 1), Bytes(1, Bytes(2, Bytes(2, open)))});
+  std::string beat;
+  for (const double value : {1e308, -1e308, 5e-324, std::numeric_limits<double>::infinity(),
+                             -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    for (const char* label : {"kind", "process", "service_name", "le", "\n\"}"}) {
+      beat += Gauge(crowd::kCrowdGauge, value, label, "crowd-000");
+    }
+  }
+  a.Send("heartbeat", {Head(kHeartbeat, id) + Bytes(13, beat), ""});
+  const std::string spans = Head(kSpans, id) + Number(12, 1);
+  a.Send("counters", {spans + Number(4, 1) + Number(5, 1), Payload("mine")});
+  a.Send("counters", {spans + Number(4, 1ull << 40) + Number(5, 1ull << 40) + Number(7, 1ull << 30) +
+                          Drop("ring_full", 1ull << 30) + Number(10, 1ull << 30),
+                      Payload("mine")});
+  a.Send("counters", {spans + Number(4, 2) + Number(5, 2) + Number(7, 3), Payload("mine")});
+  a.Send("counters", {Head(kHeartbeat, id) + Number(7, 5) + Drop("ring_full", 1), ""});
+  a.Send("goodbye", {Head(kGoodbye, id) + Number(5, 1) + Number(7, (1ull << 47)), ""});
+  a.Settle();
+}
+
+// A thousand processes at once, all on one connection.
+void SpeakAsMany(Attacker& a) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::string id = a.Random(16);
+    a.Send("hello", {Head(kHello, id), ""});
+    a.Send("many_heartbeats", {Head(kHeartbeat, id) + Bytes(13, Gauge("g" + std::to_string(i), i, "l", "v")), ""});
+    if (i % 20 == 0) a.Settle();
+  }
+  a.Settle();
+  a.Reopen();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "hostile ENDPOINT ROUNDS SEED\n");
+  if (argc != 4 && argc != 6) {
+    std::fprintf(stderr, "hostile ENDPOINT ROUNDS SEED [CROWD_SEED CROWD_SIZE]\n");
     return 2;
   }
   const int rounds = std::atoi(argv[2]);
   std::map<std::string, std::uint64_t> sent;
   {
     Attacker a(argv[1], static_cast<std::uint64_t>(std::atoll(argv[3])));
+    if (argc == 6) {
+      const std::uint64_t seed = std::strtoull(argv[4], nullptr, 10), size = std::strtoull(argv[5], nullptr, 10);
+      SpeakAsOthers(a, seed, size);
+      LookLikeOthers(a, seed);
+      TakeOver(a, seed, size);
+      SpeakAsMany(a);
+    }
     for (int i = 0; i < rounds; ++i) {
       SendWrongFrames(a);
       SendWrongPayloads(a);

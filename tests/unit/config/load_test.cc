@@ -105,6 +105,9 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_THAT(config.ingest_endpoints,
               testing::ElementsAre("ipc:///tmp/spanwatch-test/a.sock", "tcp://127.0.0.1:5580"));
   EXPECT_EQ(config.state_dir, kGood + "state");
+  EXPECT_FALSE(config.state_dir_is_default);
+  EXPECT_EQ(config.journal_max_bytes, 17u << 20);
+  EXPECT_EQ(config.journal_max_age_ns, 3 * 3'600'000'000'000);
   EXPECT_EQ(config.external_url, "https://traces.example.org/spanwatch");
   EXPECT_FALSE(config.external_url_is_default);
   EXPECT_EQ(config.limits.max_traces, 7u);
@@ -114,6 +117,9 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.limits.slow_warning_ns, kSecond / 4);
   EXPECT_EQ(config.limits.slow_critical_ns, 90 * kSecond);
   EXPECT_EQ(config.limits.max_series, 11u);
+  EXPECT_EQ(config.limits.max_series_per_service, 5u);
+  EXPECT_EQ(config.limits.series_idle_ns, 600 * kSecond);
+  EXPECT_THAT(config.limits.span_names, testing::ElementsAre("/users/{id}"));
   EXPECT_EQ(config.limits.max_incidents, 12u);
   EXPECT_EQ(config.limits.update_interval_ns, kSecond / 10);
   EXPECT_TRUE(config.duration_in_milliseconds);
@@ -130,6 +136,16 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.route.growth_interval_ns, kSecond / 4);
   EXPECT_EQ(config.route.storm_messages, 3u);
   EXPECT_EQ(config.route.storm_per_ns, 20 * kSecond);
+  EXPECT_EQ(config.forward.endpoint, "https://otlp.example.org/tenant/v1/traces");
+  EXPECT_FALSE(config.forward.gzip);
+  ASSERT_EQ(config.forward.headers.size(), 2u);
+  EXPECT_EQ(config.forward.headers[0].name, "Authorization");
+  EXPECT_EQ(config.forward.headers[0].value.Reveal(), "Basic c2VjcmV0LWhlYWRlcg==");
+  EXPECT_EQ(config.forward.headers[1].value.Reveal(), "team");
+  const core::ForwardChoice& forward = config.limits.forward;
+  EXPECT_FALSE(forward.all || forward.failed);
+  EXPECT_TRUE(forward.slow && forward.alerted);
+  EXPECT_EQ(forward.sample_ratio, 0.05);
 }
 
 TEST_F(LoadTest, FlagBeatsEnvironmentBeatsProfileBeatsFile) {

@@ -26,6 +26,12 @@ TEST(ReloadTest, RoundTrips) {
   EXPECT_EQ(reload->limits->max_traces, 7u);
   EXPECT_EQ(reload->limits->update_interval_ns, 100'000'000);
   EXPECT_EQ(reload->limits->sample_rate, 0.1);
+  EXPECT_EQ(reload->limits->max_series_per_service, 5u);
+  EXPECT_EQ(reload->limits->series_idle_ns, 600'000'000'000);
+  EXPECT_EQ(reload->limits->span_names, config.limits.span_names);
+  EXPECT_TRUE(reload->limits->forward.slow && reload->limits->forward.alerted);
+  EXPECT_FALSE(reload->limits->forward.all || reload->limits->forward.failed);
+  EXPECT_EQ(reload->limits->forward.sample_ratio, 0.05);
   ASSERT_EQ(reload->rules->rules.size(), config.rules->rules.size());
   for (std::size_t i = 0; i < config.rules->rules.size(); ++i) {
     const core::Rule& before = config.rules->rules[i];

@@ -38,7 +38,7 @@ TEST(ApiJsonTest, StatsHaveTheTermsOfTheEquation) {
   process.lost = stats.lost;
   stats.processes = {process};
   stats.services = {{"bot", 10, 1, 5e9, 2, 1}};
-  const Json json = Json::parse(StatsJson(stats));
+  const Json json = Json::parse(StatsJson(stats, {}));
   EXPECT_EQ(json["totalTraces"], 4);
   EXPECT_EQ(json["avgSpansPerTrace"], 2.5);
   EXPECT_EQ(json["memoryUsageMB"], 1.5);
@@ -54,7 +54,7 @@ TEST(ApiJsonTest, StatsHaveTheTermsOfTheEquation) {
 }
 
 TEST(ApiJsonTest, AnEmptyStoreDividesByNothing) {
-  const Json json = Json::parse(StatsJson({}));
+  const Json json = Json::parse(StatsJson({}, {}));
   EXPECT_EQ(json["avgSpansPerTrace"], 0.0);
   EXPECT_EQ(json["startedAt"], nullptr);
   EXPECT_TRUE(json["losses"]["lost"].is_object());

@@ -35,7 +35,22 @@ Sources SourcesOf(const EngineDriver& driver) {
     discord.configured = true;
     return std::vector<NotificationCounts>{discord};
   };
+  sources.outbox = [] {
+    OutboxCounts outbox;
+    outbox.enabled = true;
+    outbox.committed = 13;
+    return outbox;
+  };
   sources.config_reload_successful = [] { return true; };
+  sources.forward = [] {
+    ForwardCounts counts;
+    counts.configured = true;
+    counts.forwarded_traces = 11;
+    counts.dropped_traces = {{"queue_full", 2}, {"evicted", 0}};
+    counts.dropped_spans = {{"partial_success", 3}};
+    counts.queued_bytes = 4096;
+    return counts;
+  };
   sources.http = [] {
     HttpCounts counts;
     counts.requests = {{"/metrics", 200, 5}, {"other", 404, 1}};
@@ -217,6 +232,15 @@ TEST_F(ExpositionTest, ProcessesAndLedger) {
   EXPECT_EQ(series.at("spanwatch_processes{state=\"alive\"}"), "0");
   EXPECT_EQ(series.at("spanwatch_notifications_posted_total{receiver=\"discord\"}"), "7");
   EXPECT_EQ(series.at("spanwatch_notifications_configured{receiver=\"discord\"}"), "1");
+  EXPECT_EQ(series.at("spanwatch_notifications_possible_duplicates_total{receiver=\"discord\"}"), "0");
+  EXPECT_EQ(series.at("spanwatch_outbox_committed_total"), "13");
+  EXPECT_EQ(series.at("spanwatch_outbox_enabled"), "1");
+  EXPECT_EQ(series.at("spanwatch_outbox_writable"), "0");
+  EXPECT_EQ(series.at("spanwatch_forward_configured"), "1");
+  EXPECT_EQ(series.at("spanwatch_forward_traces_total"), "11");
+  EXPECT_EQ(series.at("spanwatch_forward_dropped_traces_total{reason=\"queue_full\"}"), "2");
+  EXPECT_EQ(series.at("spanwatch_forward_dropped_spans_total{reason=\"partial_success\"}"), "3");
+  EXPECT_EQ(series.at("spanwatch_forward_queued_bytes"), "4096");
   EXPECT_EQ(series.at("spanwatch_http_requests_total{handler=\"other\",code=\"404\"}"), "1");
   EXPECT_EQ(series.at("spanwatch_config_last_reload_successful"), "1");
   EXPECT_THAT(Render(), HasSubstr("spanwatch_build_info{"));
@@ -257,7 +281,7 @@ TEST_F(ExpositionTest, OpenMetricsIsStrict) {
 
 TEST_F(ExpositionTest, AnEmptyEngineIsStrictToo) { ExpectStrictOpenMetrics(Render(kAskOpenMetrics)); }
 
-TEST_F(ExpositionTest, OverflowIsOneSeries) {
+TEST_F(ExpositionTest, OverflowIsOneSeriesAServiceAndNamed) {
   core::Limits limits;
   limits.max_series = 2;
   EngineDriver driver(limits);
@@ -266,8 +290,12 @@ TEST_F(ExpositionTest, OverflowIsOneSeries) {
   std::string type;
   const std::string text = Exposition(SourcesOf(driver)).Render(kAskOpenMetrics, &type);
   const auto series = SeriesOf(text);
-  EXPECT_EQ(series.at("traces_span_metrics_calls_total{otel_metric_overflow=\"true\"}"), "8");
-  EXPECT_EQ(series.at("traces_span_metrics_duration_seconds_count{otel_metric_overflow=\"true\"}"), "8");
+  EXPECT_EQ(series.at("traces_span_metrics_calls_total{service_name=\"bot\",otel_metric_overflow=\"true\"}"), "8");
+  EXPECT_EQ(series.at("traces_span_metrics_duration_seconds_count{service_name=\"bot\",otel_metric_overflow=\"true\"}"),
+            "8");
+  EXPECT_EQ(series.at("spanwatch_cardinality_overflow_total{service_name=\"bot\",label=\"span_name\"}"), "8");
+  EXPECT_EQ(series.at("spanwatch_series{state=\"named\"}"), "2");
+  EXPECT_EQ(series.at("spanwatch_series{state=\"overflow\"}"), "1");
   ExpectStrictOpenMetrics(text);
 }
 
