@@ -8,7 +8,8 @@ import harness
 class DeterminismTest(harness.TestCase):
     def testRecordedRunFoldsToTheSame(self):
         discord = self.Discord()
-        sidecar = self.Sidecar(rules=self.FastRules(), discord=discord.url, flags=["--record", self.Path("run.rec")])
+        sidecar = self.Sidecar(rules=self.FastRules(), discord=discord.url, flags=["--record", self.Path("run.rec")],
+                               sets=[f"state_dir={self.Path('state')}"])
         # All misbehaviour at once, from several processes: the order of arrival is the network's.
         bots = [self.Bot("--misbehave", what, "--messages", 60, "--rate", 15, "--seed", 7, "--time-scale", scale, "--service", what)
                 for what, scale in (("slow", 2), ("deep", 10), ("errors", 10), ("none", 50))]
@@ -29,8 +30,15 @@ class DeterminismTest(harness.TestCase):
         self.AssertSameStatistics(stats, last["stats"])
         self.AssertSameAlerts(alerts, transitions)
 
-    def Replay(self):
-        process = self.Start([harness.Binary("spanwatch"), "replay", self.Path("run.rec")])
+        # The journal of the same run: the same alerts at the same engine times, the same numbers, the same traces.
+        *again, end = map(json.loads, self.Replay("state/journal"))
+        self.assertEqual(again, transitions)
+        self.assertEqual((end["source"], end["problems"], last["source"]), ("journal", [], "recording"))
+        for key in ("stats", "records", "transitions", "digest"):
+            self.assertEqual(end[key], last[key], key)
+
+    def Replay(self, path="run.rec"):
+        process = self.Start([harness.Binary("spanwatch"), "replay", self.Path(path)])
         self.assertEqual(process.Wait(), 0, process.Output())
         return process.lines
 

@@ -116,10 +116,10 @@ class Process:
 
 
 class Sidecar(Process):
-    def __init__(self, test, sets=(), flags=(), env=None, port=None, rules=None, discord=None, config=None):
+    def __init__(self, test, sets=(), flags=(), env=None, port=None, rules=None, discord=None, config=None, program=None):
         self.port = port or FreePort()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [Binary("spanwatch"), "serve"]
+        command = [*(program or [Binary("spanwatch")]), "serve"]
         if config:
             command += ["--config", config]
         else:
