@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -45,6 +46,7 @@ class Demo:
         self.url = f"http://127.0.0.1:{options.port}"
         self.group = processes.Group()
         self.socket = ""
+        self.state = tempfile.TemporaryDirectory(prefix="spanwatch-run-")  # a demo leaves nothing behind
 
     def Binary(self, name):
         path = os.path.join(self.binaries, name)
@@ -74,7 +76,7 @@ class Demo:
 
     def StartSidecar(self, environment):
         command = [self.Binary("spanwatch"), "serve", "--config", os.path.join(ROOT, "config/spanwatch.yaml"),
-                   "--set", f"http.listen=127.0.0.1:{self.options.port}"] + self.options.sidecar_flags
+                   "--set", f"http.listen=127.0.0.1:{self.options.port}", "--set", f"state_dir={self.state.name}"] + self.options.sidecar_flags
 
         def Show(line):
             match = re.search(r"ipc://[^\s\",;)\]]+", line)
@@ -171,6 +173,7 @@ def main():
         # First the bot, so that its last spans are delivered; then the sidecar, so that its last cards are.
         if not demo.group.StopAll(["bot", "sidecar", "discord"]):
             status = 1
+        demo.state.cleanup()
     return status
 
 

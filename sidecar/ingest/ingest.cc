@@ -156,6 +156,7 @@ class Ingest::Impl {
     std::vector<core::Transition> still_firing;
     for (auto& [id, transition] : firing) still_firing.push_back(std::move(transition));
     if (!still_firing.empty() && options_.on_transitions) options_.on_transitions(std::move(still_firing));
+    engine_->TakeNotices();  // were told when they happened
     folded_ = folder.result();
     if (!reader.damage().empty()) folded_.problems.push_back(reader.damage());
     folded_.duration_ns = SteadyNs() - begin_ns;
