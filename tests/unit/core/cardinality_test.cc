@@ -1,7 +1,6 @@
 // The cardinality guard: limits, overflow series with exact sums, the culprit named, idle series and names forgotten.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <map>
@@ -10,6 +9,7 @@
 
 #include "sidecar/core/catalog.h"
 #include "tests/support/engine_driver.h"
+#include "tests/support/heap.h"
 
 namespace spanwatch::core {
 namespace {
@@ -277,11 +277,7 @@ TEST(Statistics, StayWithin16MbOfRealMemoryWhenEverythingIsHostile) {
   limits.max_series = 100'000;
   EngineDriver driver(limits, rules);
   driver.Spans({{.trace = 1, .id = 1}});
-  const auto used = [] {
-    const struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-  };
-  const std::size_t before = used();
+  const std::size_t before = HeapBytes();
   std::mt19937_64 random(3);
   double total = 1;
   const std::string filler(480, 'n');
@@ -302,7 +298,7 @@ TEST(Statistics, StayWithin16MbOfRealMemoryWhenEverythingIsHostile) {
   EXPECT_LE(statistics.bytes, statistics.max_bytes);
   EXPECT_EQ(statistics.max_bytes, 16u << 20);
   EXPECT_GT(statistics.bytes, 6u << 20) << "the test fills it";
-  const std::size_t real = used() - before;
+  const std::size_t real = HeapBytes() - before;
   EXPECT_LE(real, 16u << 20);
   RecordProperty("real_bytes", static_cast<int>(real));
   RecordProperty("formula_bytes", static_cast<int>(statistics.bytes));
