@@ -260,6 +260,7 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
   hooks.reload = [this] { return Reload(); };
   hooks.status_json = [this] { return StatusJson(); };
   hooks.now_ns = WallClockNs;
+  hooks.analysis_options = [this] { return AnalysisOptions(); };
   server_ = std::make_unique<http::Server>(std::move(options), std::move(hooks));
   return server_->Start();
 }

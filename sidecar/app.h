@@ -77,6 +77,7 @@ class App {
   tl::expected<void, std::string> TakeOver(config::Config config) EXCLUDES(mutex_);
   std::vector<metrics::NotificationCounts> NotificationCounts() const;
   metrics::HttpCounts HttpCounts() const;
+  core::AnalysisOptions AnalysisOptions() const EXCLUDES(mutex_);
   metrics::JournalCounts JournalCounts() const;
   metrics::OutboxCounts OutboxCounts() const;
   metrics::ForwardCounts ForwardCounts() const;

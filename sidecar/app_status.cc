@@ -169,6 +169,19 @@ metrics::JournalCounts App::JournalCounts() const {
   return counts;
 }
 
+core::AnalysisOptions App::AnalysisOptions() const {
+  MutexLock lock(&mutex_);
+  const config::Thresholds& thresholds = config_.thresholds;
+  core::AnalysisOptions options;
+  options.slow_warning_ns = static_cast<std::int64_t>(thresholds.slow_ns[0]);
+  options.slow_critical_ns = static_cast<std::int64_t>(thresholds.slow_ns[1]);
+  options.depth_warning = static_cast<std::uint32_t>(thresholds.depth[0]);
+  options.depth_critical = static_cast<std::uint32_t>(thresholds.depth[1]);
+  options.memory_warning_bytes = static_cast<std::int64_t>(thresholds.memory_bytes[0]);
+  options.memory_critical_bytes = static_cast<std::int64_t>(thresholds.memory_bytes[1]);
+  return options;
+}
+
 metrics::OutboxCounts App::OutboxCounts() const {
   const notify::OutboxStatus status = notifier_->GetOutboxStatus();
   metrics::OutboxCounts counts;

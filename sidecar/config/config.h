@@ -58,6 +58,14 @@ struct Forward {
   bool gzip = true;
 };
 
+// [warning, critical] of each: what rules ($slow, ...), metrics and the analysis of traces go by.
+struct Thresholds {
+  std::vector<double> slow_ns = {1e9, 5e9};
+  std::vector<double> depth = {15, 25};
+  std::vector<double> error_rate = {0.10, 0.20};
+  std::vector<double> memory_bytes = {100.0 * (1 << 20), 500.0 * (1 << 20)};
+};
+
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
 struct Config {
@@ -74,6 +82,7 @@ struct Config {
   std::string external_url = "http://localhost:9464";
   bool external_url_is_default = true;  // made from http.listen: follows the port that is really bound
   core::Limits limits;
+  Thresholds thresholds;
   std::shared_ptr<const core::RuleSet> rules;
   bool duration_in_milliseconds = false;  // metrics.unit: ms
   std::vector<Receiver> receivers;
@@ -107,12 +116,6 @@ tl::expected<Config, std::vector<Problem>> Load(const Sources& sources);
 std::vector<Problem> CheckFiles(const std::vector<std::string>& paths);
 
 // Rules from text, as `check` and tests need them. `name` stands in problems. `limits` resolves $slow, $depth, ...
-struct Thresholds {
-  std::vector<double> slow_ns = {1e9, 5e9};
-  std::vector<double> depth = {15, 25};
-  std::vector<double> error_rate = {0.10, 0.20};
-  std::vector<double> memory_bytes = {100.0 * (1 << 20), 500.0 * (1 << 20)};
-};
 tl::expected<core::RuleSet, std::vector<Problem>> ParseRules(const std::string& name, const std::string& text,
                                                              const Thresholds& thresholds);
 

@@ -33,7 +33,7 @@ std::vector<std::string> Expand(const std::string& pattern) {
 }
 
 std::shared_ptr<const core::RuleSet> ReadRuleFiles(const Settings& settings, Problems* problems) {
-  RuleReader reader(settings.thresholds, problems);
+  RuleReader reader(settings.config.thresholds, problems);
   if (!settings.has_rules) {
     auto source = std::make_shared<Source>();
     source->name = "built-in rules";

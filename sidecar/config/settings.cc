@@ -142,7 +142,7 @@ void ReadThresholds(const Node& node, Settings* settings, Problems* problems) {
   const auto whole = [](const std::string& text) {
     return ParseWhole(text).map([](std::uint64_t count) { return static_cast<double>(count); });
   };
-  Thresholds* out = &settings->thresholds;
+  Thresholds* out = &settings->config.thresholds;
   ReadLevels(&section, "slow", "[1s, 5s]", duration, &out->slow_ns);
   ReadLevels(&section, "depth", "[15, 25]", whole, &out->depth);
   ReadLevels(&section, "error_rate", "[10%, 20%]", ParsePercent, &out->error_rate);

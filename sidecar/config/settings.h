@@ -14,7 +14,6 @@ namespace spanwatch::config {
 
 struct Settings {
   Config config;  // all but rules
-  Thresholds thresholds;
   bool has_rules = false;  // the key is there; else the built-in rules hold
   std::vector<TextItem> rule_globs;
 };

@@ -37,11 +37,13 @@ struct AnalysisOptions {
 struct SpanAnalysis {
   std::uint32_t parent = kNoSpan;  // where it hangs: its parent; of orphans and cycles the root; kNoSpan: top
   std::uint32_t depth = 1;         // levels as the store counts them: 1 is a root, an orphan or a cut cycle
+  std::int64_t offset_ns = 0;      // start, since that of the trace
   std::int64_t duration_ns = 0;
   std::int64_t self_ns = 0;      // duration less the union of its children's intervals within it
   std::int64_t critical_ns = 0;  // its own part of the critical path
   bool async = false;            // outlives its parent: its tail was not waited for
-  bool skewed = false;  // begins before its parent, or is another host's and sticks out though it is short enough to fit
+  bool skewed =
+      false;  // begins before its parent, or is another host's and sticks out though it is short enough to fit
   bool orphan = false;  // its parent is not here
   bool cycle = false;   // its parent is its own descendant: the link is cut here
 };
@@ -55,10 +57,10 @@ struct PathSegment {
 
 struct Bottleneck {
   std::string service, operation;
-  std::int64_t critical_ns = 0;  // on the critical path
-  std::int64_t async_ns = 0;     // of that, not waited for
-  double share = 0;              // critical_ns of root_duration_ns
-  std::uint32_t spans = 0;       // its spans on the path
+  std::int64_t critical_ns = 0;   // on the critical path
+  std::int64_t async_ns = 0;      // of that, not waited for
+  double share = 0;               // critical_ns of root_duration_ns
+  std::uint32_t spans = 0;        // its spans on the path
   std::uint32_t worst = kNoSpan;  // the one with most of it
 };
 
@@ -109,9 +111,9 @@ struct ErrorChain {
 
 enum class MemoryEfficiency : std::uint8_t { kGood, kConcerning, kPoor };
 struct MemoryAnalysis {
-  std::optional<std::int64_t> peak_bytes;   // highest RSS seen by a span
-  std::optional<std::int64_t> delta_bytes;  // largest growth while one span ran: trace.memory_delta
-  std::uint32_t grower = kNoSpan;           // that span; of equal ones the deepest
+  std::optional<std::int64_t> peak_bytes;                 // highest RSS seen by a span
+  std::optional<std::int64_t> delta_bytes;                // largest growth while one span ran: trace.memory_delta
+  std::uint32_t grower = kNoSpan;                         // that span; of equal ones the deepest
   MemoryEfficiency efficiency = MemoryEfficiency::kGood;  // by delta
 };
 
@@ -123,9 +125,10 @@ struct Percentiles {
 struct ModelUse {
   std::string model;        // gen_ai.response.model, else gen_ai.request.model; may be empty
   std::uint32_t calls = 0;  // spans that report tokens or are model calls, counted once if they wrap each other
-  std::int64_t input_tokens = 0, output_tokens = 0;
-  std::int64_t cached_tokens = 0, reasoning_tokens = 0;  // contained in the totals
-  std::optional<double> cost;                            // null: no span carries one
+  // Sums over the calls that tell; null: none does.
+  std::optional<std::int64_t> input_tokens, output_tokens;
+  std::optional<std::int64_t> cached_tokens, reasoning_tokens;  // contained in the totals
+  std::optional<double> cost;
 };
 
 // Where the critical path of the turn went, by class; a span without a class of its own has that of what it hangs
@@ -142,8 +145,8 @@ enum class TurnClass : std::uint8_t { kOther, kQueueing, kGenerating, kTools, kS
 inline constexpr std::size_t kTurnClasses = 5;
 
 struct LlmAnalysis {
-  std::vector<ModelUse> models;  // in order of first use
-  ModelUse total;                // `model` is that of the first call
+  std::vector<ModelUse> models;                        // in order of first use
+  ModelUse total;                                      // `model` is that of the first call
   std::optional<std::int64_t> time_to_first_token_ns;  // of the first call that tells
   std::uint32_t first_token_span = kNoSpan;
   std::int64_t class_ns[kTurnClasses] = {};  // parts of the critical path, by TurnClass
@@ -169,17 +172,17 @@ struct TraceAnalysis {
   std::int64_t root_start_ns = 0, root_duration_ns = 0;
   std::vector<SpanAnalysis> spans;  // as TraceCopy::spans
   std::uint32_t slowest_by_self = kNoSpan, slowest_by_duration = kNoSpan;
-  std::vector<PathSegment> critical_path;  // in order of time; sum of lengths + idle_ns == root_duration_ns
-  std::int64_t idle_ns = 0;                // of a virtual root: no span ran
+  std::vector<PathSegment> critical_path;              // in order of time; sum of lengths + idle_ns == root_duration_ns
+  std::int64_t idle_ns = 0;                            // of a virtual root: no span ran
   std::int64_t before_root_ns = 0, after_root_ns = 0;  // what of the trace lies outside the root's interval
-  std::vector<Bottleneck> bottlenecks;     // by critical_ns, largest first
-  std::vector<OperationSelf> self_times;   // by self_ns, largest first
-  std::vector<RepeatedCalls> repeated_calls;  // by total_ns, largest first
-  std::vector<SequentialCalls> sequential;    // by saving_ns, largest first
-  std::vector<Retry> retries;                 // by cost_ns, largest first
-  std::vector<SpanError> errors;              // failing spans, in order
-  std::vector<ErrorChain> error_chains;       // by root causes in order of time
-  std::optional<MemoryAnalysis> memory;       // null: no span has a figure
+  std::vector<Bottleneck> bottlenecks;                 // by critical_ns, largest first
+  std::vector<OperationSelf> self_times;               // by self_ns, largest first
+  std::vector<RepeatedCalls> repeated_calls;           // by total_ns, largest first
+  std::vector<SequentialCalls> sequential;             // by saving_ns, largest first
+  std::vector<Retry> retries;                          // by cost_ns, largest first
+  std::vector<SpanError> errors;                       // failing spans, in order
+  std::vector<ErrorChain> error_chains;                // by root causes in order of time
+  std::optional<MemoryAnalysis> memory;                // null: no span has a figure
   Percentiles percentiles;
   std::optional<LlmAnalysis> llm;  // null: no gen_ai.* attribute
   std::vector<Insight> insights, recommendations;

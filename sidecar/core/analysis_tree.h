@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sidecar/core/analysis.h"
+#include "sidecar/core/incident.h"
 
 namespace spanwatch::core::analysis {
 
@@ -16,7 +17,7 @@ namespace spanwatch::core::analysis {
 // then index; a child comes after its parent in `top_down`.
 struct Tree {
   const TraceCopy* trace = nullptr;
-  std::uint32_t top = 0;                // == number of spans
+  std::uint32_t top = 0;                 // == number of spans
   std::vector<std::int64_t> start, end;  // of each node; clamped so that differences do not overflow; end >= start
   std::vector<std::uint32_t> parent;     // of each span; top at the top
   std::vector<std::uint32_t> level;      // of each node below top, top is 0
@@ -56,9 +57,9 @@ TurnClass ClassOf(const SpanCopy& span, TurnClass above);
 
 // Text for sentences: at most 80 bytes, cut between characters; "?" if it is empty.
 std::string Short(std::string_view text);
-std::string Ns(std::int64_t ns);       // "1.5 s"
-std::string Bytes(std::int64_t bytes);  // "120 MB"
-std::string Share(std::int64_t part, std::int64_t whole);  // "12.5 %"
+std::string Ns(std::int64_t ns);                                // "1.5 s"
+std::string Bytes(std::int64_t bytes);                          // "120 MB"
+std::string Share(std::int64_t part, std::int64_t whole);       // "12.5 %"
 std::string Count(std::uint64_t count, std::string_view noun);  // "1 call", "2 calls"
 // Ranks by severity, then cost; keeps kMaxInsights.
 void Rank(std::vector<Insight>* insights);

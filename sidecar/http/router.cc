@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <random>
 
+#include "sidecar/http/analysis_json.h"
 #include "sidecar/http/api_json.h"
 #include "sidecar/http/page.h"
 #include "spanwatch/ids.h"
@@ -11,6 +12,7 @@ namespace spanwatch::http {
 namespace {
 
 constexpr std::size_t kIndexTraces = 25;
+constexpr std::string_view kAnalysisPath = "/analysis";
 
 void Fail(Response* response, int status, std::string_view error, std::string_view field = {}) {
   response->status = status;
@@ -54,10 +56,21 @@ const Router::Route Router::kRoutes[] = {
     {"/api/v1/stats", false, "GET", "/api/v1/stats", &Router::Stats},
     {"/api/v1/traces", false, "GET", "/api/v1/traces", &Router::Traces},
     {"/api/v1/traces/", true, "GET", "/api/v1/traces/{id}", &Router::OneTrace},
+    {"/api/v1/traces/", true, "GET", "/api/v1/traces/{id}/analysis", &Router::Analysis, kAnalysisPath},
     {"/api/v1/alerts", false, "GET", "/api/v1/alerts", &Router::Alerts},
     {"/api/v1/rules", false, "GET", "/api/v1/rules", &Router::Rules},
     {"/api/v1/status", false, "GET", "/api/v1/status", &Router::Status},
 };
+
+// A prefix route takes one more part of the path and its suffix, not a tree below it.
+bool Router::Matches(const Route& route, std::string_view path) {
+  if (!route.prefix) return path == route.path;
+  if (!path.starts_with(route.path) || !path.ends_with(route.suffix)) return false;
+  if (path.size() <= route.path.size() + route.suffix.size()) return false;
+  path.remove_prefix(route.path.size());
+  path.remove_suffix(route.suffix.size());
+  return path.find('/') == std::string_view::npos;
+}
 
 Router::Router(const Options& options, Hooks hooks)
     : hooks_(std::move(hooks)), access_(options.host, options.external_url, options.allowed_hosts) {}
@@ -67,12 +80,7 @@ Response Router::Handle(const Request& request) const {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const Route* found = nullptr;
   for (const Route& route : kRoutes) {
-    // A prefix route takes one more part of the path, not a tree below it.
-    const bool matches = route.prefix
-                             ? request.path.starts_with(route.path) && request.path.size() > route.path.size() &&
-                                   request.path.find('/', route.path.size()) == std::string::npos
-                             : request.path == route.path;
-    if (matches) found = &route;
+    if (Matches(route, request.path)) found = &route;
   }
   if (found != nullptr) response.handler = found->name;
   if (const auto refusal = access_.Refuse(request.host, request.origin, !reads)) {
@@ -146,14 +154,27 @@ void Router::Traces(const Request& request, Response* response) const {
   response->body = TracesJson(hooks_.engine->FindTraces(*query));
 }
 
-void Router::OneTrace(const Request& request, Response* response) const {
+std::optional<core::TraceCopy> Router::FindTrace(std::string_view hex, Response* response) const {
   TraceId id;
-  if (!TraceId::FromHex(LastPart(request.path), &id)) {
-    return Fail(response, 400, "must have 32 hexadecimal digits, not all of them 0", "id");
+  if (!TraceId::FromHex(hex, &id)) {
+    Fail(response, 400, "must have 32 hexadecimal digits, not all of them 0", "id");
+    return std::nullopt;
   }
-  const auto trace = hooks_.engine->GetTrace(id);
-  if (!trace) return Fail(response, 404, "this trace is not stored: removed by a limit, or never here", "id");
-  response->body = TraceJson(*trace);
+  auto trace = hooks_.engine->GetTrace(id);
+  if (!trace) Fail(response, 404, "this trace is not stored: removed by a limit, or never here", "id");
+  return trace;
+}
+
+void Router::OneTrace(const Request& request, Response* response) const {
+  if (const auto trace = FindTrace(LastPart(request.path), response)) response->body = TraceJson(*trace);
+}
+
+void Router::Analysis(const Request& request, Response* response) const {
+  const std::string path = request.path.substr(0, request.path.size() - kAnalysisPath.size());
+  const auto trace = FindTrace(LastPart(path), response);
+  if (!trace) return;
+  const auto options = hooks_.analysis_options ? hooks_.analysis_options() : core::AnalysisOptions();
+  response->body = AnalysisJson(*trace, core::Analyse(*trace, options));
 }
 
 void Router::Alerts(const Request& request, Response* response) const {

@@ -42,13 +42,18 @@ class Router {
 
  private:
   struct Route {
-    std::string_view path;  // of a prefix route: up to and with the last '/'
+    std::string_view path;  // of a prefix route: up to and with the '/' before the id
     bool prefix;
     std::string_view method;  // GET (HEAD too) or POST
     const char* name;
     void (Router::*handle)(const Request&, Response*) const;
+    std::string_view suffix = {};  // of a prefix route: what follows the id
   };
   static const Route kRoutes[];
+  static bool Matches(const Route& route, std::string_view path);
+
+  // Nothing: `response` says why.
+  std::optional<core::TraceCopy> FindTrace(std::string_view hex, Response* response) const;
 
   void Index(const Request& request, Response* response) const;
   void TraceHtml(const Request& request, Response* response) const;
@@ -59,6 +64,7 @@ class Router {
   void Stats(const Request& request, Response* response) const;
   void Traces(const Request& request, Response* response) const;
   void OneTrace(const Request& request, Response* response) const;
+  void Analysis(const Request& request, Response* response) const;
   void Alerts(const Request& request, Response* response) const;
   void Rules(const Request& request, Response* response) const;
   void Status(const Request& request, Response* response) const;

@@ -9,6 +9,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "sidecar/core/analysis.h"
 #include "sidecar/core/engine.h"
 
 namespace spanwatch::http {
@@ -28,6 +29,7 @@ struct Hooks {
   std::function<tl::expected<void, std::string>()> reload;  // POST /-/reload; error text for the answer
   std::function<std::string()> status_json;                 // /api/v1/status: one JSON object
   std::function<std::int64_t()> now_ns;                     // wall clock, for relative parameters
+  std::function<core::AnalysisOptions()> analysis_options;  // thresholds and history; empty: the defaults
 };
 
 class Server {

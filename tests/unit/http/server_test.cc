@@ -135,6 +135,20 @@ TEST_F(ServerTest, TracesAndFilters) {
   EXPECT_EQ(trace["spans"][0]["tags"]["correlation.id"], "c-1");
 }
 
+TEST_F(ServerTest, Analysis) {
+  const std::string path = std::string("/api/v1/traces/") + kTraceOne + "/analysis";
+  const Json analysis = GetJson(path);
+  EXPECT_EQ(analysis["traceId"], kTraceOne);
+  EXPECT_EQ(analysis["performance"]["slowestOperation"]["selfTime"], 2000.0);
+  EXPECT_EQ(analysis["timeline"][1]["start"], 1000.0);
+  EXPECT_EQ(analysis["errors"]["chains"][0]["handledBySpanId"], "0000000000000001");
+  ExpectError("/api/v1/traces/xyz/analysis", 400, "id");
+  ExpectError("/api/v1/traces/000000000000000000000000000000ff/analysis", 404, "id");
+  ExpectError("/api/v1/traces//analysis", 404, "");
+  ExpectError(path + "/more", 404, "");
+  ExpectError(std::string("/api/v1/traces/") + kTraceOne + "/other", 404, "");
+}
+
 TEST_F(ServerTest, MistakesAreNamed) {
   ExpectError("/api/v1/traces?limit=0", 400, "limit");
   ExpectError("/api/v1/traces?min_duration=1parsec", 400, "min_duration");
