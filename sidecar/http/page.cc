@@ -149,7 +149,8 @@ std::string Heading(const core::TraceCopy& copy) {
   if (!trace.complete) html += " " + Badge("open", "still open");
   const std::string id = trace.trace_id.ToHex();
   html += "</h1><div class=\"soft mono\">" + id + " &middot; <a href=\"../api/v1/traces/" + id +
-          "\">JSON</a></div><div class=\"tiles\">";
+          "\">JSON</a> &middot; <a href=\"../api/v1/traces/" + id +
+          "/analysis\">analysis</a></div><div class=\"tiles\">";
   html += Tile("started", TimeText(trace.start_ns)) + Tile("duration", DurationText(trace.duration_ns));
   html += Tile("spans", std::to_string(trace.span_count)) + Tile("errors", std::to_string(trace.error_count));
   html +=
