@@ -13,7 +13,7 @@
 namespace spanwatch::config {
 
 struct Settings {
-  Config config;  // all but rules
+  Config config;           // all but rules
   bool has_rules = false;  // the key is there; else the built-in rules hold
   std::vector<TextItem> rule_globs;
 };
