@@ -135,7 +135,7 @@ void Catalog::Configure(const std::vector<std::string>& names) {
   MapOperations();
 }
 
-// Which names lead to their operation: all but those that a template stands for now. Those live on until they are idle.
+// Which names lead to their operation: all but those for which a template stands. Those live on until they are idle.
 void Catalog::MapOperations() {
   operation_ids_.clear();
   for (std::uint32_t id = 0; id < operations_.size(); ++id) {

@@ -17,7 +17,7 @@ std::string Engine::Impl::Checkpoint() const NO_THREAD_SAFETY_ANALYSIS {
   out.U64(rejected_.invalid_id).U64(rejected_.malformed).U64(rejected_.limit).U64(malformed_.size());
   for (const auto& [reason, count] : malformed_) out.Text(reason).U64(count);
   catalog_.Save(&out);
-  SaveSeries(&out);
+  statistics_.Save(&out);
   store_.SaveNumbers(&out);
   ledger_.Save(&out);
   alerts_.Save(&out);
@@ -47,7 +47,7 @@ bool Engine::Impl::Load(CodecReader* in) {
     const std::string reason(in->Text());
     malformed_[reason] = in->U64();
   }
-  if (!in->ok() || !catalog_.Load(in) || !LoadSeries(in) || !store_.LoadNumbers(in)) return false;
+  if (!in->ok() || !catalog_.Load(in) || !statistics_.Load(in) || !store_.LoadNumbers(in)) return false;
   return ledger_.Load(in, catalog_.operation_count()) && alerts_.Load(in, catalog_.operation_count());
 }
 
@@ -66,7 +66,8 @@ bool Engine::Impl::TakeOver(Impl* other) {
   catalog_ = std::move(other->catalog_);
   store_.Configure(limits_);
   store_.TakeNumbers(other->store_);
-  TakeSeries(other);
+  statistics_ = std::move(other->statistics_);
+  statistics_.MovedTo(&catalog_);
   ledger_ = std::move(other->ledger_);
   alerts_ = std::move(other->alerts_);
   alerts_.MovedTo(&catalog_);
@@ -77,7 +78,7 @@ void Engine::Impl::MarkStart() {
   StatsView stats = Stats();
   MutexLock lock(&mutex_);
   stats_at_start_ = std::move(stats);
-  MarkSeries();
+  statistics_.Mark();
 }
 
 StatsView Engine::Impl::StatsAtStart() const {

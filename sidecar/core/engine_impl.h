@@ -72,12 +72,6 @@ class Engine::Impl {
   void ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) REQUIRES(mutex_);
   bool Load(CodecReader* in) EXCLUDES(mutex_);
   bool TakeOver(Impl* other) REQUIRES(mutex_);
-  // engine_series.cc: cells, series, totals of services, histograms of traces. Take: of an engine that was loaded.
-  // Mark: Metrics() counts from here.
-  void SaveSeries(CodecWriter* out) const REQUIRES(mutex_);
-  bool LoadSeries(CodecReader* in) REQUIRES(mutex_);
-  void TakeSeries(Impl* other) REQUIRES(mutex_, other->mutex_);
-  void MarkSeries() REQUIRES(mutex_);
   bool Sweep(std::int64_t now_ns) REQUIRES(mutex_);
   std::int64_t NextSweep() const REQUIRES(mutex_) { return (last_tick_ns_ / kSweepNs + 1) * kSweepNs; }
   StoreView ShowStore() const REQUIRES(mutex_);

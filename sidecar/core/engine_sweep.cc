@@ -1,4 +1,4 @@
-// The engine's statistics: cells of spans, what is forgotten when idle, and what a checkpoint keeps of them.
+// What the engine forgets when it is idle: series, window groups, names.
 #include <algorithm>
 
 #include "sidecar/core/engine_impl.h"
@@ -35,16 +35,5 @@ std::vector<std::string> Engine::Impl::TakeNotices() {
   MutexLock lock(&mutex_);
   return statistics_.TakeNotices();
 }
-
-void Engine::Impl::SaveSeries(CodecWriter* out) const { statistics_.Save(out); }
-
-bool Engine::Impl::LoadSeries(CodecReader* in) { return statistics_.Load(in); }
-
-void Engine::Impl::TakeSeries(Impl* other) {
-  statistics_ = std::move(other->statistics_);
-  statistics_.MovedTo(&catalog_);
-}
-
-void Engine::Impl::MarkSeries() { statistics_.Mark(); }
 
 }  // namespace spanwatch::core
