@@ -42,11 +42,18 @@ void JournalWriter::RunWriter() {
 // Waits for work; false: closing, and none is left.
 bool JournalWriter::TakeBatches(std::vector<Batch>* batches, std::uint64_t* epoch) {
   MutexLock lock(&mu_);
-  while (pending_.empty() && !closing_) work_.wait(mu_);
-  const auto deadline = std::chrono::steady_clock::now() + kGatherTime;
-  while (!hurry_ && !closing_ && work_.wait_until(mu_, deadline) != std::cv_status::timeout) {
+  // While records come, the writer looks by itself once a millisecond and need not be told of each.
+  for (bool gathered = false; !(gathered && !pending_.empty()) && !hurry_ && !closing_;) {
+    if (gathered) {
+      asleep_ = true;
+      while (asleep_ && !closing_) work_.wait(mu_);
+    }
+    const auto deadline = std::chrono::steady_clock::now() + kGatherTime;
+    while (!hurry_ && !closing_ && work_.wait_until(mu_, deadline) != std::cv_status::timeout) {
+    }
+    gathered = true;
   }
-  hurry_ = false;
+  asleep_ = hurry_ = false;
   batches->clear();
   batches->swap(pending_);
   *epoch = epoch_;

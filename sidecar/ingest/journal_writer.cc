@@ -94,6 +94,7 @@ bool JournalWriter::WantsSegment() {
 }
 
 void JournalWriter::BeginSegment(const core::RecordHeader& header, std::string_view checkpoint) {
+  bool tell = false;
   {
     MutexLock lock(&mu_);
     CheckBehind();
@@ -113,15 +114,17 @@ void JournalWriter::BeginSegment(const core::RecordHeader& header, std::string_v
       const std::uint64_t size = batch.bytes.size();
       current_ = {true, batch.nonce, size, size, header.index, header.now_ns, header.now_ns};
       pending_.push_back(std::move(batch));
-      Queued(size);
+      tell = Queued(size);
     }
   }
+  if (tell) work_.notify_one();
   FlushLog();
 }
 
 void JournalWriter::Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts) {
   std::size_t size = kRecordHeaderBytes;
   for (const std::string_view part : parts) size += part.size();
+  bool tell = false;
   {
     MutexLock lock(&mu_);
     ++status_.records;
@@ -141,9 +144,10 @@ void JournalWriter::Append(const core::RecordHeader& header, std::initializer_li
       current_.bytes += size;
       current_.last_index = header.index;
       current_.last_ns = header.now_ns;
-      Queued(size);
+      tell = Queued(size);
     }
   }
+  if (tell) work_.notify_one();
   FlushLog();
 }
 
@@ -171,17 +175,13 @@ JournalWriter::Batch* JournalWriter::LastBatch() {
   return &pending_.back();
 }
 
-void JournalWriter::Queued(std::size_t size) {
-  if (waiting_ == 0) {
-    waiting_since_ = io_->steady_ns();
-    work_.notify_one();
-  }
+bool JournalWriter::Queued(std::size_t size) {
+  if (waiting_ == 0) waiting_since_ = io_->steady_ns();
   const std::uint64_t gather = std::min<std::uint64_t>(kGatherBytes, max_waiting_ / 2);
-  if (waiting_ < gather && waiting_ + size >= gather) {
-    hurry_ = true;
-    work_.notify_one();
-  }
+  const bool enough = waiting_ < gather && waiting_ + size >= gather;
+  hurry_ = hurry_ || enough;
   waiting_ += size;
+  return std::exchange(asleep_, false) || enough;
 }
 
 void JournalWriter::CheckBehind() {

@@ -62,7 +62,8 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool HasRoom(std::size_t size) const REQUIRES(mu_) { return waiting_ == 0 || waiting_ + size <= max_waiting_; }
   bool MakeRoom(std::size_t size) REQUIRES(mu_);
   Batch* LastBatch() REQUIRES(mu_);
-  void Queued(std::size_t size) REQUIRES(mu_);
+  // True: the writer is to be told, once mu_ is free (woken earlier, it would only wait for it).
+  bool Queued(std::size_t size) REQUIRES(mu_);
   void CheckBehind() REQUIRES(mu_);
   void GoOff(const std::string& problem) REQUIRES(mu_);
   void GoOn(std::uint64_t index) REQUIRES(mu_);
@@ -96,7 +97,8 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool off_ GUARDED_BY(mu_) = false;  // memory only
   bool closing_ GUARDED_BY(mu_) = false;
   bool closed_ GUARDED_BY(mu_) = false;
-  bool hurry_ GUARDED_BY(mu_) = false;  // do not gather more
+  bool hurry_ GUARDED_BY(mu_) = false;   // do not gather more
+  bool asleep_ GUARDED_BY(mu_) = false;  // the writer waits for work without end
   bool writing_ GUARDED_BY(mu_) = false;
   bool writer_done_ GUARDED_BY(mu_) = false, sync_done_ GUARDED_BY(mu_) = false;
   std::uint64_t epoch_ GUARDED_BY(mu_) = 0;  // counts what went memory-only: a late write of an earlier epoch is void
