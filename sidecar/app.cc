@@ -6,6 +6,8 @@
 #include <chrono>
 #include <thread>
 
+#include "sidecar/ingest/otlp_encode.h"
+
 namespace spanwatch::app {
 namespace {
 
@@ -179,6 +181,7 @@ notify::Options App::NotifierOptions(const config::Config& config) const {
   options.storm_messages = config.route.storm_messages;
   options.storm_per_ns = config.route.storm_per_ns;
   options.trace_stored = [engine = engine_.get()](const TraceId& id) { return engine->HasTrace(id); };
+  options.find_trace = [engine = engine_.get()](const TraceId& id) { return engine->GetTrace(id); };
   options.version = SPANWATCH_VERSION;
   if (state_ != nullptr) options.state_path = state_->notify_database();
   options.hold_until_reconcile = true;
@@ -260,7 +263,14 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
   hooks.reload = [this] { return Reload(); };
   hooks.status_json = [this] { return StatusJson(); };
   hooks.now_ns = WallClockNs;
+  hooks.version = SPANWATCH_VERSION;
   hooks.analysis_options = [this] { return AnalysisOptions(); };
+  hooks.kept_trace = [notifier = notifier_.get()](const TraceId& id) -> std::optional<http::KeptTrace> {
+    auto copy = notifier->GetKeptTrace(id);
+    if (!copy) return std::nullopt;
+    return http::KeptTrace{std::move(copy->trace), {true, copy->cut, std::move(copy->alerts)}};
+  };
+  hooks.encode_otlp = ingest::EncodeOtlp;
   server_ = std::make_unique<http::Server>(std::move(options), std::move(hooks));
   return server_->Start();
 }

@@ -87,6 +87,7 @@ std::string App::StatusJson() const {
   const ingest::Status ingest = ingest_->GetStatus();
   const std::vector<notify::TargetStatus> targets = notifier_->Status();
   Json json = {{"version", SPANWATCH_VERSION},
+               {"generation", engine_->Generation()},
                {"ready", ready_.load()},
                {"started", TimeToJson(started_ns_)},
                {"configFile", config.source_path.empty() ? Json(nullptr) : Json(config.source_path)},
@@ -195,6 +196,9 @@ metrics::OutboxCounts App::OutboxCounts() const {
   counts.corruptions = status.corruptions;
   counts.given_up = status.given_up;
   counts.unreadable = status.unreadable;
+  counts.kept_traces = status.kept_traces;
+  counts.kept_trace_bytes = status.kept_trace_bytes;
+  counts.kept_write_errors = status.kept_write_errors;
   return counts;
 }
 

@@ -70,7 +70,10 @@ std::vector<std::string> ToRecords(std::string bytes, std::vector<std::string>* 
   const bool json =
       bytes.find_first_not_of(" \t\r\n") != std::string::npos && bytes[bytes.find_first_not_of(" \t\r\n")] == '{';
   std::vector<std::string> records;
-  ingest::OtlpHttp otlp({}, [&](std::string record) {
+  ingest::OtlpHttpOptions options;
+  options.max_body_bytes = kMaxFileBytes;
+  options.max_working_bytes = 4 * kMaxFileBytes;  // redacting and cutting copy it
+  ingest::OtlpHttp otlp(options, [&](std::string record) {
     records.push_back(std::move(record));
     return true;
   });

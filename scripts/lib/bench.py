@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/e2e"))
 import harness  # noqa: E402
+import measure_search  # noqa: E402
 import profile_stages  # noqa: E402
 
 # name: (part, budget in words)
@@ -51,11 +52,14 @@ FIGURES = {
     "scrape_stall_ms": ("scrape", "<= 2"),
     "scrape_dripping_p50_ms": ("drip", "/metrics behind 500 sockets that drip their requests: no budget"),
     "scrape_dripping_p99_ms": ("drip", "<= 50"),
+    "search_2k_ms": ("search", "<= 10, over HTTP: 2000 traces of 8 spans with 4-10 tags, the slowest of six queries"),
+    "trace_10k_ms": ("search", "<= 200, over HTTP: all of a trace of 10,000 spans"),
+    "analysis_10k_ms": ("search", "<= 200, over HTTP: its analysis"),
     "rss_idle_mib": ("rss", "<= 30, anonymous memory"),
     "rss_10k_mib": ("rss", "<= 64, at 10,000 spans/s with 2000 traces"),
     "store_cost_ratio_1m": ("store", "<= 1.5"),
 }
-PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "scrape", "drip", "rss", "store"]
+PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "scrape", "drip", "search", "rss", "store"]
 CORES = sorted(os.sched_getaffinity(0))
 GENERATOR_CORE, SIDECAR_CORE = CORES[0], CORES[-1]
 ALERTS = 100
@@ -292,7 +296,8 @@ class Bench(harness.TestCase):
             Relay("store-bench")
         else:
             {"ingest": self.MeasureIngest, "applied": self.MeasureApplied, "overload": self.MeasureOverload,
-             "startup": self.MeasureStartup, "profile": lambda: profile_stages.Measure(self, Say, SHAPE_SPANS), "alert": self.MeasureAlert, "drip": self.MeasureDrip, "rss": self.MeasureRss}[name]()
+             "startup": self.MeasureStartup, "profile": lambda: profile_stages.Measure(self, Say, SHAPE_SPANS), "alert": self.MeasureAlert, "drip": self.MeasureDrip,
+             "search": lambda: measure_search.Measure(self, Say), "rss": self.MeasureRss}[name]()
 
 
 def Help():

@@ -113,6 +113,8 @@ Json LimitsToJson(const core::Limits& limits) {
           {"memory_limit_bytes", limits.memory_limit_bytes},
           {"slow_warning_ns", limits.slow_warning_ns},
           {"slow_critical_ns", limits.slow_critical_ns},
+          {"error_rate", {limits.error_rate_warning, limits.error_rate_critical}},
+          {"memory_bytes", {limits.memory_warning_bytes, limits.memory_critical_bytes}},
           {"max_spans_per_trace", limits.max_spans_per_trace},
           {"max_series", limits.max_series},
           {"max_series_per_service", limits.max_series_per_service},
@@ -143,6 +145,12 @@ core::Limits LimitsFromJson(const Json& json) {
   json.at("memory_limit_bytes").get_to(limits.memory_limit_bytes);
   json.at("slow_warning_ns").get_to(limits.slow_warning_ns);
   json.at("slow_critical_ns").get_to(limits.slow_critical_ns);
+  if (json.contains("error_rate")) {  // older recordings have none
+    json.at("error_rate").at(0).get_to(limits.error_rate_warning);
+    json.at("error_rate").at(1).get_to(limits.error_rate_critical);
+    json.at("memory_bytes").at(0).get_to(limits.memory_warning_bytes);
+    json.at("memory_bytes").at(1).get_to(limits.memory_critical_bytes);
+  }
   json.at("max_spans_per_trace").get_to(limits.max_spans_per_trace);
   json.at("max_series").get_to(limits.max_series);
   json.at("max_incidents").get_to(limits.max_incidents);

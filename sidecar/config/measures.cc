@@ -2,14 +2,16 @@
 
 #include <array>
 
+#include "sidecar/core/health_view.h"
+
 namespace spanwatch::config {
 namespace {
 
-constexpr int kMeasureCount = static_cast<int>(core::Measure::kSpansLost) + 1;
+constexpr int kMeasureCount = static_cast<int>(core::Measure::kServiceHealth) + 1;
 
-constexpr std::array<std::string_view, 11> kLaterMeasures = {
-    "trace.repeated_calls", "duration.p50", "duration.p90", "duration.p95",  "duration.p99", "process.memory",
-    "service.health",       "absent",       "tokens",       "slo.burn_rate", "cost"};
+constexpr std::array<std::string_view, 10> kLaterMeasures = {
+    "trace.repeated_calls", "duration.p50", "duration.p90", "duration.p95",  "duration.p99",
+    "process.memory",       "absent",       "tokens",       "slo.burn_rate", "cost"};
 
 constexpr std::array<core::RuleLabel, 4> kLabels = {core::RuleLabel::kService, core::RuleLabel::kOperation,
                                                     core::RuleLabel::kKind, core::RuleLabel::kStatus};
@@ -51,6 +53,10 @@ Parsed<double> ParseThreshold(core::Measure measure, std::string_view text) {
       return ParseRate(text);
     case core::Unit::kCount:
       return ParseNumber(text);
+    case core::Unit::kHealth:
+      if (text == "warning") return static_cast<double>(core::HealthStatus::kWarning);
+      if (text == "critical") return static_cast<double>(core::HealthStatus::kCritical);
+      return tl::make_unexpected(Quote(text) + " is no status that can alert; allowed: warning, critical");
   }
   return tl::make_unexpected(std::string("no unit"));
 }

@@ -112,6 +112,10 @@ void RuleFields::ReadMatch() {
     std::string text;
     labels.String(name, &text);
     if (text.empty()) continue;
+    if (rule.measure == Measure::kServiceHealth && name != core::ToString(RuleLabel::kService)) {
+      labels.Add(pattern->at, name, "service.health is of whole services; allowed: service");
+      continue;
+    }
     const auto matcher = MakeMatcher(text);
     if (!matcher) {
       labels.Add(pattern->at, name, matcher.error());
@@ -128,6 +132,12 @@ void RuleFields::ReadBy() {
   }
   const Node* value = reader.Find("by");
   if (value == nullptr) return;
+  if (rule.measure == Measure::kServiceHealth) {
+    const std::vector<TextItem> items = TextList(*value, path + ".by", problems);
+    if (items.size() != 1 || items[0].text != core::ToString(RuleLabel::kService))
+      reader.Add(value->at, "by", "service.health makes one incident a service; allowed: [service]");
+    return;
+  }
   rule.by.clear();
   for (const TextItem& item : TextList(*value, path + ".by", problems)) {
     const std::optional<RuleLabel> label = FindLabel(item.text);
@@ -159,8 +169,9 @@ void RuleFields::ReadTimes() {
   }
   reader.Duration("for", &rule.for_ns, 0, kDayNs);
   rule.window_ns = 5 * kMinuteNs;
-  if (rule.measure == Measure::kStoreFill) {
-    for (const char* key : {"window", "min_count"}) reader.Hint(key, "store.fill is read as it stands; remove it");
+  if (rule.measure == Measure::kStoreFill || rule.measure == Measure::kServiceHealth) {
+    const std::string name = core::ToString(rule.measure);
+    for (const char* key : {"window", "min_count"}) reader.Hint(key, name + " is read as it stands; remove it");
     return;
   }
   reader.Duration("window", &rule.window_ns, kSecondNs, kDayNs);
@@ -226,7 +237,11 @@ void RuleFields::TakeThresholds(const Node& map) {
 
 void RuleFields::ReadThresholds(const Thresholds& defaults) {
   std::size_t direction = 0;
-  reader.Choice("direction", {"above", "below"}, &direction);
+  if (rule.measure == Measure::kServiceHealth) {
+    reader.Hint("direction", "service.health fires at its threshold and at what is worse; remove it");
+  } else {
+    reader.Choice("direction", {"above", "below"}, &direction);
+  }
   rule.direction = direction == 0 ? core::Direction::kAbove : core::Direction::kBelow;
   const Node* value = reader.Find("thresholds");
   if (value == nullptr || value->kind == Node::Kind::kNull) {
@@ -280,7 +295,7 @@ void RuleFields::CheckAnnotations() {
   if (annotations == nullptr) return;
   for (const Field& field : annotations->fields) {
     if (field.value.kind != Node::Kind::kScalar) continue;
-    for (const std::string& mistake : CheckTemplate(field.value.text, rule.by)) {
+    for (const std::string& mistake : CheckTemplate(field.value.text, rule)) {
       problems->Add(field.value.at, path + ".annotations." + field.key + ": " + mistake);
     }
   }
@@ -326,8 +341,9 @@ std::optional<core::Rule> ReadRule(const Node& node, const std::string& group, c
   return std::nullopt;
 }
 
-std::vector<std::string> CheckTemplate(const std::string& text, const std::vector<RuleLabel>& by) {
-  static const std::vector<std::string> names = {"service", "operation", "value", "threshold", "severity", "count"};
+std::vector<std::string> CheckTemplate(const std::string& text, const core::Rule& rule) {
+  std::vector<std::string> names = {"service", "operation", "value", "threshold", "severity", "count"};
+  if (rule.measure == Measure::kServiceHealth) names.emplace_back("issues");
   std::vector<std::string> mistakes;
   std::size_t at = 0;
   while ((at = text.find("{{", at)) != std::string::npos) {
@@ -347,7 +363,7 @@ std::vector<std::string> CheckTemplate(const std::string& text, const std::vecto
       continue;
     }
     const std::optional<RuleLabel> label = FindLabel(name);
-    if (label && std::find(by.begin(), by.end(), *label) == by.end()) {
+    if (label && std::find(rule.by.begin(), rule.by.end(), *label) == rule.by.end()) {
       mistakes.push_back("{{ " + name + " }} has no value, because the rule does not group by " + name +
                          "; add it to by, or remove it here");
     }

@@ -37,8 +37,8 @@ class RuleReader {
 std::optional<core::Rule> ReadRule(const Node& node, const std::string& group, const Thresholds& thresholds,
                                    Problems* problems);
 
-// Mistakes of a template: what is not one of the allowed names in {{ }}. `by` are the rule's groups.
-std::vector<std::string> CheckTemplate(const std::string& text, const std::vector<core::RuleLabel>& by);
+// Mistakes of a template of `rule`: what is not one of the names in {{ }} that it has values for.
+std::vector<std::string> CheckTemplate(const std::string& text, const core::Rule& rule);
 
 }  // namespace spanwatch::config
 

@@ -147,8 +147,13 @@ void ReadThresholds(const Node& node, Settings* settings, Problems* problems) {
   ReadLevels(&section, "depth", "[15, 25]", whole, &out->depth);
   ReadLevels(&section, "error_rate", "[10%, 20%]", ParsePercent, &out->error_rate);
   ReadLevels(&section, "memory", "[100MB, 500MB]", size, &out->memory_bytes);
-  settings->config.limits.slow_warning_ns = std::llround(out->slow_ns[0]);
-  settings->config.limits.slow_critical_ns = std::llround(out->slow_ns[1]);
+  core::Limits* limits = &settings->config.limits;
+  limits->slow_warning_ns = std::llround(out->slow_ns[0]);
+  limits->slow_critical_ns = std::llround(out->slow_ns[1]);
+  limits->error_rate_warning = out->error_rate[0];
+  limits->error_rate_critical = out->error_rate[1];
+  limits->memory_warning_bytes = std::llround(out->memory_bytes[0]);
+  limits->memory_critical_bytes = std::llround(out->memory_bytes[1]);
 }
 
 void ReadSpanNames(const Node& node, core::Limits* limits, Problems* problems) {

@@ -60,9 +60,9 @@ Alerts::Binding Alerts::Bind(const Subject& subject) {
   Binding binding;
   for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
     const Rule& each = rule(i);
-    const bool whole_engine = each.measure == Measure::kStoreFill || each.measure == Measure::kSpansLost;
-    if (IsTrace(each.measure) || whole_engine || each.measure == Measure::kSpanOpenFor || !Applies(each, subject))
-      continue;
+    const bool no_spans = each.measure == Measure::kStoreFill || each.measure == Measure::kSpansLost ||
+                          each.measure == Measure::kServiceHealth;
+    if (IsTrace(each.measure) || no_spans || each.measure == Measure::kSpanOpenFor || !Applies(each, subject)) continue;
     if (IsWindow(each.measure)) {
       if (const std::uint32_t group = GroupOf(i, subject); group != kNone) binding.windows.push_back(group);
       continue;
@@ -303,7 +303,8 @@ void Alerts::Render(Active* active) const {
                                        {"count", count},
                                        {"severity", severity},
                                        {"alertname", incident.alertname},
-                                       {"error", incident.last_error}};
+                                       {"error", incident.last_error},
+                                       {"issues", active->issues}};
   for (const NameValue& label : incident.labels) values.emplace_back(label.name, label.value);
   incident.annotations.clear();
   for (const NameValue& annotation : rule(active->rule).annotations) {

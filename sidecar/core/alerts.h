@@ -22,6 +22,8 @@
 
 namespace spanwatch::core {
 
+class Health;
+
 // Where something happened. operation == kNone: nowhere in particular (store.fill).
 struct Subject {
   std::uint32_t operation = kNone;
@@ -70,7 +72,7 @@ class Alerts {
   static std::uint32_t TopOf(const Trace& trace);
 
   // Window rules and timers that are due at `now_ns`.
-  void Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost);
+  void Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost, const Health& health);
   std::int64_t NextDue() const;
 
   // All but rules, limits and bindings, as a checkpoint keeps it. Load, into alerts that have just been configured with
@@ -87,6 +89,7 @@ class Alerts {
   std::uint64_t group_bytes() const { return groups_.size() * (sizeof(Group) + 64); }
 
   std::vector<Transition> TakeTransitions() { return std::move(transitions_); }
+  std::size_t waiting_transitions() const { return transitions_.size(); }
   std::vector<Incident> Show(std::int64_t now_ns) const;
   std::uint64_t firing() const { return Count(AlertState::kFiring); }
   std::uint64_t pending() const { return Count(AlertState::kPending); }
@@ -129,7 +132,15 @@ class Alerts {
     std::int64_t emitted_ns = 0;
     std::uint32_t transitions = 0;
     std::uint64_t lost_before = 0;
+    std::string issues;  // service.health: why
     Incident incident;
+  };
+  struct Reading {  // what a window shows
+    double value = 0;
+    std::uint64_t spans = 0;
+    TraceId trace;
+    SpanId span;
+    std::string_view last_error, issues;
   };
 
   const Rule& rule(std::uint32_t index) const { return rules_->rules[index]; }
@@ -148,7 +159,9 @@ class Alerts {
   bool JudgeTrace(std::int64_t now_ns, std::uint32_t rule, double value, const OpenSpan* root, Trace* trace);
   double WindowValue(std::int64_t now_ns, const Group& group, std::uint64_t* raw) const;
   bool EvaluateRule(std::int64_t now_ns, std::uint32_t rule, const TraceStore::Counts& store);
-  void EvaluateGroup(std::int64_t now_ns, Group* group, double value, std::uint64_t raw);
+  bool EvaluateHealth(std::int64_t now_ns, std::uint32_t rule, const Health& health);
+  void EvaluateReading(std::int64_t now_ns, std::uint32_t rule, const Subject& subject, const Reading& reading);
+  std::uint32_t OperationOf(std::uint32_t service) const;
   static void StepLevel(std::int64_t now_ns, const Rule& rule, bool holds, Level* level);
   void ExpireEvents(std::int64_t now_ns, Active* active);
   void Settle(std::int64_t now_ns, Active* active);
@@ -175,7 +188,7 @@ class Alerts {
   std::uint64_t generation_ = 0;
   std::uint32_t min_depth_ = UINT32_MAX;
   std::uint64_t min_span_count_ = UINT64_MAX;
-  std::vector<std::uint16_t> trace_rules_, open_rules_;
+  std::vector<std::uint16_t> trace_rules_, open_rules_, health_rules_;
   std::vector<std::int64_t> next_evaluation_;  // by rule; INT64_MAX for events
   std::vector<Group> groups_;
   tsl::robin_map<std::uint64_t, std::uint32_t, U64Hash> group_index_;

@@ -62,7 +62,7 @@ void Alerts::SaveActive(const Active& active, CodecWriter* out) const {
   SaveSubject(active.subject, out);
   for (const Level& level : active.levels)
     out->Bool(level.active).Bool(level.firing).I64(level.since_ns).I64(level.last_ns).Bool(level.kept);
-  out->Bool(active.dirty).I64(active.emitted_ns).U64(active.transitions).U64(active.lost_before);
+  out->Bool(active.dirty).I64(active.emitted_ns).U64(active.transitions).U64(active.lost_before).Text(active.issues);
   core::Save(active.incident, out);
 }
 
@@ -82,6 +82,7 @@ bool Alerts::LoadActive(CodecReader* in, std::size_t operations) {
   active->emitted_ns = in->I64();
   active->transitions = in->U32();
   active->lost_before = in->U64();
+  active->issues = in->Text();
   if (!core::Load(in, &active->incident)) return false;
   active->key = KeyOf(active->rule, active->subject);
   active_index_[active->key] = active.get();

@@ -1,7 +1,9 @@
 // Rules over windows, timers, and the change of the rule set.
 #include <algorithm>
+#include <map>
 
 #include "sidecar/core/alerts.h"
+#include "sidecar/core/health.h"
 
 namespace spanwatch::core {
 namespace {
@@ -105,30 +107,65 @@ void Alerts::StepLevel(std::int64_t now_ns, const Rule& rule, bool holds, Level*
   if (now_ns - level->last_ns >= rule.keep_firing_for_ns) *level = Level();
 }
 
-void Alerts::EvaluateGroup(std::int64_t now_ns, Group* group, double value, std::uint64_t raw) {
-  const Rule& source = rule(group->rule);
-  const Severity severity = raw < std::max<std::uint64_t>(1, source.min_count) ? Severity::kNone : source.Judge(value);
-  const std::uint64_t key = KeyOf(group->rule, group->subject);
+void Alerts::EvaluateReading(std::int64_t now_ns, std::uint32_t index, const Subject& subject, const Reading& reading) {
+  const Rule& source = rule(index);
+  const double value = reading.value;
+  const bool enough =
+      source.measure == Measure::kServiceHealth || reading.spans >= std::max<std::uint64_t>(1, source.min_count);
+  const Severity severity = enough ? source.Judge(value) : Severity::kNone;
+  const std::uint64_t key = KeyOf(index, subject);
   Active* active = Find(key);
-  if (active == nullptr && severity != Severity::kNone) active = Create(now_ns, key, group->rule, group->subject);
+  if (active == nullptr && severity != Severity::kNone) active = Create(now_ns, key, index, subject);
   if (active == nullptr) return;
   Incident& incident = active->incident;
   if (severity != Severity::kNone) {
     const bool worse =
         source.direction == Direction::kAbove ? value > incident.worst_value : value < incident.worst_value;
     if (incident.count == 0 || worse) incident.worst_value = value;
-    active->dirty = active->dirty || value != incident.value || raw != incident.count;
+    active->dirty =
+        active->dirty || value != incident.value || reading.spans != incident.count || reading.issues != active->issues;
     incident.value = value;
-    incident.count = raw;
+    incident.count = reading.spans;
     incident.last_match_ns = now_ns;
-    incident.worst_trace = group->trace;
-    incident.worst_span = group->span;
-    incident.last_error = group->last_error;
+    incident.worst_trace = reading.trace;
+    incident.worst_span = reading.span;
+    incident.last_error = reading.last_error;
+    active->issues = reading.issues;
   }
   StepLevel(now_ns, source, source.warning && severity >= Severity::kWarning, &active->levels[0]);
   StepLevel(now_ns, source, severity == Severity::kCritical, &active->levels[1]);
   Settle(now_ns, active);
   timers_due_ = std::min(timers_due_, DueOf(*active));
+}
+
+// The lowest number of an operation of the service; kNone: it has none.
+std::uint32_t Alerts::OperationOf(std::uint32_t service) const {
+  for (std::uint32_t i = 0; i < catalog_->operation_count(); ++i) {
+    if (catalog_->operation(i).live && catalog_->operation(i).service == service) return i;
+  }
+  return kNone;
+}
+
+// Services that are not well or have an incident, in order of their numbers. False: there are none.
+bool Alerts::EvaluateHealth(std::int64_t now_ns, std::uint32_t index, const Health& health) {
+  std::map<std::uint32_t, Subject> services;
+  for (const auto& active : active_) {
+    if (active->rule == index && active->subject.operation != kNone)
+      services[catalog_->operation(active->subject.operation).service] = active->subject;
+  }
+  for (std::uint32_t i = 0; health.unhealthy() > 0 && i < health.size(); ++i) {
+    if (health.VerdictOf(i).status == HealthStatus::kHealthy || services.contains(i)) continue;
+    const Subject subject{OperationOf(i), SpanKind::kUnspecified, StatusCode::kUnset};
+    if (subject.operation != kNone) services[i] = subject;
+  }
+  for (const auto& [number, subject] : services) {
+    if (!Applies(rule(index), subject)) continue;
+    const Health::Verdict verdict = health.VerdictOf(number);
+    const std::string issues = health.Issues(number);
+    EvaluateReading(now_ns, index, subject,
+                    {static_cast<double>(verdict.status), verdict.spans, verdict.trace, verdict.span, {}, issues});
+  }
+  return !services.empty();
 }
 
 // False: all groups are idle; nothing will change before the next span.
@@ -155,20 +192,26 @@ bool Alerts::EvaluateRule(std::int64_t now_ns, std::uint32_t index, const TraceS
       if (idle && !group.watched) continue;
       value = WindowValue(now_ns, group, &raw);
     }
-    EvaluateGroup(now_ns, &group, value, raw);
+    EvaluateReading(now_ns, index, group.subject, {value, raw, group.trace, group.span, group.last_error, {}});
     group.watched = Find(KeyOf(index, group.subject)) != nullptr;
     awake = true;
   }
   return awake;
 }
 
-void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost) {
+void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost,
+                     const Health& health) {
   total_lost_ = total_lost;
-  if (groups_.empty() && now_ns < timers_due_) return;
+  for (const std::uint16_t index : health_rules_) {  // they sleep while all is well
+    if (next_evaluation_[index] == INT64_MAX && health.unhealthy() > 0) next_evaluation_[index] = now_ns;
+  }
+  if (groups_.empty() && health_rules_.empty() && now_ns < timers_due_) return;
   for (std::uint32_t i = 0; i < next_evaluation_.size(); ++i) {
     if (next_evaluation_[i] > now_ns) continue;
     // A rule without anything to look at sleeps: hours in which nothing came cost nothing, live and at a restart.
-    next_evaluation_[i] = EvaluateRule(now_ns, i, store) ? now_ns + EvaluationInterval(rule(i)) : INT64_MAX;
+    const bool awake =
+        rule(i).measure == Measure::kServiceHealth ? EvaluateHealth(now_ns, i, health) : EvaluateRule(now_ns, i, store);
+    next_evaluation_[i] = awake ? now_ns + EvaluationInterval(rule(i)) : INT64_MAX;
   }
   if (now_ns >= timers_due_) {
     timers_due_ = INT64_MAX;
@@ -186,7 +229,7 @@ void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::
 
 std::int64_t Alerts::NextDue() const {
   std::int64_t due = timers_due_;
-  if (groups_.empty()) return due;
+  if (groups_.empty() && health_rules_.empty()) return due;
   for (const std::int64_t at : next_evaluation_) due = std::min(due, at);
   return due;
 }
@@ -197,11 +240,13 @@ void Alerts::Summarise() {
   min_span_count_ = UINT64_MAX;
   trace_rules_.clear();
   open_rules_.clear();
+  health_rules_.clear();
   for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
     const Rule& each = rule(i);
     const double lowest = std::clamp(std::min(each.warning.value_or(1e9), each.critical.value_or(1e9)), 0.0, 1e9);
     if (IsTrace(each.measure)) trace_rules_.push_back(static_cast<std::uint16_t>(i));
     if (each.measure == Measure::kSpanOpenFor) open_rules_.push_back(static_cast<std::uint16_t>(i));
+    if (each.measure == Measure::kServiceHealth) health_rules_.push_back(static_cast<std::uint16_t>(i));
     if (each.direction == Direction::kBelow) continue;
     if (each.measure == Measure::kTraceDepth) min_depth_ = std::min(min_depth_, static_cast<std::uint32_t>(lowest));
     if (each.measure == Measure::kTraceSpanCount)

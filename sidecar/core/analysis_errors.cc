@@ -1,8 +1,8 @@
 // Where errors came from and how far they went; memory.
 #include <algorithm>
-#include <array>
 
 #include "sidecar/core/analysis_tree.h"
+#include "sidecar/core/timeouts.h"
 
 namespace spanwatch::core::analysis {
 namespace {
@@ -21,22 +21,12 @@ SpanError Describe(const SpanCopy& span, std::uint32_t index) {
   return error;
 }
 
-bool ContainsIgnoringCase(std::string_view text, std::string_view lower) {
-  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
-  return std::search(text.begin(), text.end(), lower.begin(), lower.end(), same) != text.end();
-}
-
 }  // namespace
 
 bool IsTimeout(const SpanCopy& span, const SpanError& error) {
-  constexpr std::array<std::string_view, 6> kSigns = {"timeout",           "timed out",         "timedout",
-                                                      "deadline exceeded", "deadline_exceeded", "deadlineexceeded"};
-  for (const std::string_view sign : kSigns) {
-    if (ContainsIgnoringCase(error.type, sign) || ContainsIgnoringCase(error.message, sign)) return true;
-  }
   const std::optional<std::int64_t> code = Integer(span, "http.response.status_code");
   const std::int64_t status = code ? *code : Integer(span, "http.status_code").value_or(0);
-  return status == 408 || status == 504 || error.type == "408" || error.type == "504";
+  return SaysTimeout(error.type, error.message, status);
 }
 
 void Errors(const Tree& tree, TraceAnalysis* out) {

@@ -114,6 +114,15 @@ std::uint32_t Catalog::OtherOf(std::uint32_t service, std::int64_t now_ns) {
   return it->second;
 }
 
+std::uint32_t Catalog::FindOperation(std::string_view service, std::string_view name) const {
+  const auto owner = service_ids_.find(service);
+  if (owner == service_ids_.end()) return kNoCell;
+  auto it = operation_ids_.find(OperationKey{owner->second, name});
+  const std::string_view folded = names_.Match(name);
+  if (it == operation_ids_.end() && !folded.empty()) it = operation_ids_.find(OperationKey{owner->second, folded});
+  return it == operation_ids_.end() ? kNoCell : it->second;
+}
+
 std::uint32_t Catalog::NewOperation(std::uint32_t service, std::string_view name, std::int64_t now_ns) {
   const std::string_view folded = names_.Match(name);
   if (!folded.empty()) {

@@ -66,6 +66,8 @@ class Catalog {
     operations_[it->second].last_seen_ns = now_ns;
     return it->second;
   }
+  // The number of an operation under which spans of that name are counted; kNoCell: none.
+  std::uint32_t FindOperation(std::string_view service, std::string_view name) const;
   std::uint32_t OtherOf(std::uint32_t service, std::int64_t now_ns);
   std::uint32_t Scope(std::string_view name);
   // `encoded`: AppendAttributes() of span_detail.h. 0: no attributes, or too many sets.

@@ -14,6 +14,9 @@ constexpr std::size_t kMaxMalformedReasons = 32;
 constexpr std::size_t kMaxWaiting = 1000;            // traces that wait for their root's name
 constexpr std::int64_t kRootWaitNs = 3'000'000'000;  // SDKs report a span open after one to two seconds
 constexpr int kMaxOpenWalk = 256;
+// Statistics are weighed so rarely because some of them are lists of thousands.
+constexpr std::uint64_t kRecordsPerWeighing = 32;
+constexpr std::uint64_t kStatisticsMargin = 256u << 10;  // may come meanwhile
 
 std::int64_t CeilToGrid(std::int64_t ns) {
   return ns > INT64_MAX - kTickNs ? INT64_MAX : (ns + kTickNs - 1) / kTickNs * kTickNs;
@@ -27,17 +30,27 @@ Engine::Impl::Impl(const Limits& limits, std::shared_ptr<const RuleSet> rules)
   // Only called under mutex_.
   judge_ = [this](std::uint32_t slot, bool going) NO_THREAD_SAFETY_ANALYSIS { JudgeComplete(slot, going); };
   limits_ = limits;
-  store_.Configure(limits);
-  ledger_.Configure(limits);
   alerts_.Configure(0, limits, rules ? std::move(rules) : std::make_shared<RuleSet>());
-  catalog_.Configure(limits.span_names);
-  statistics_.Configure(limits, alerts_.rules()->rules.size());
+  Configure();
+}
+
+// REQUIRES: limits_ and the rules are new.
+void Engine::Impl::Configure() {
+  store_.Configure(limits_);
+  ledger_.Configure(limits_);
+  catalog_.Configure(limits_.span_names);
+  statistics_.Configure(limits_, alerts_.rules()->rules.size());
+  overview_.Configure(limits_);
+  health_.Configure(limits_);
 }
 
 void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
   RecordHeader record = header;
+  const bool changes = AlwaysChanges(header, decoded);
+  Mark before{};
   {
     MutexLock lock(&mutex_);
+    if (!changes) before = TakeMark();
     record.now_ns = std::max(record.now_ns, now_ns_);
     if (records_++ == 0) {
       started_ns_ = record.now_ns;
@@ -46,6 +59,16 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
     if (record.kind == RecordKind::kRestart) ledger_.Resume(record.now_ns);  // before the ticks that lie in between
   }
   RunTicks(record.now_ns);
+  ApplyRecord(record, decoded);
+  if (!changes) {
+    MutexLock lock(&mutex_);
+    if (TakeMark() == before) return;
+  }
+  // After the change: nobody takes an older state for the new one.
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+void Engine::Impl::ApplyRecord(const RecordHeader& record, const Decoded& decoded) {
   switch (record.kind) {
     case RecordKind::kTime:
     case RecordKind::kRestart:
@@ -60,24 +83,25 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
     case RecordKind::kReload: {
       MutexLock lock(&mutex_);
       if (decoded.limits != nullptr) limits_ = *decoded.limits;
-      store_.Configure(limits_);
-      ledger_.Configure(limits_);
       alerts_.Configure(record.now_ns, limits_, decoded.rules != nullptr ? decoded.rules : alerts_.rules());
-      catalog_.Configure(limits_.span_names);
-      statistics_.Configure(limits_, alerts_.rules()->rules.size());
+      Configure();
       store_.MakeRoom(judge_);
       break;
     }
   }
 }
 
+std::int64_t Engine::Impl::NextTickDue() const {
+  const std::int64_t waiting = waiting_.empty() ? INT64_MAX : waiting_.front().until_ns;
+  return std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue(), overview_.NextDue(), health_.NextDue(),
+                   waiting, NextSweep()});
+}
+
 // The ticks of the grid up to `now_ns`; those with nothing due are skipped at once.
 void Engine::Impl::RunTicks(std::int64_t now_ns) {
   for (;;) {
     MutexLock lock(&mutex_);
-    const std::int64_t waiting = waiting_.empty() ? INT64_MAX : waiting_.front().until_ns;
-    const std::int64_t due = std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue(), waiting, NextSweep()});
-    const std::int64_t tick = std::max(last_tick_ns_ + kTickNs, CeilToGrid(due));
+    const std::int64_t tick = std::max(last_tick_ns_ + kTickNs, CeilToGrid(NextTickDue()));
     if (tick > now_ns) {
       last_tick_ns_ = std::max(last_tick_ns_, now_ns / kTickNs * kTickNs);
       now_ns_ = now_ns;
@@ -89,7 +113,9 @@ void Engine::Impl::RunTicks(std::int64_t now_ns) {
     if (tick >= NextSweep() && Sweep(tick)) continue;
     JudgeOverdue();
     ledger_.Advance(tick);
-    alerts_.Advance(tick, store_.counts(), ledger_.total_lost());
+    overview_.Advance(tick);
+    health_.Advance(tick, catalog_, ledger_);
+    alerts_.Advance(tick, store_.counts(), ledger_.total_lost(), health_);
     last_tick_ns_ = tick;
   }
 }
@@ -129,11 +155,18 @@ void Engine::Impl::ApplyBatch(std::int64_t now_ns, const SpanBatch& batch) {
       rejected_.invalid_id += batch.rejected.invalid_id;
       rejected_.malformed += batch.rejected.malformed;
       rejected_.limit += batch.rejected.limit;
+      if (records_ % kRecordsPerWeighing == 0) WeighStatistics();
     }
     for (std::size_t i = begin; i < end; ++i) ApplySpan(batch, batch.spans[i], &last);
     spans_applied_ += end - begin;
     JudgeCrossings();
   }
+}
+
+// The overview takes what the others leave of the budget.
+void Engine::Impl::WeighStatistics() {
+  const std::uint64_t used = statistics_.bytes() + OtherStatisticsBytes() + kStatisticsMargin;
+  overview_.SetRoom(used < kMaxStatisticsBytes ? kMaxStatisticsBytes - used : 0);
 }
 
 void Engine::Impl::ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) {
@@ -168,12 +201,20 @@ void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neigh
     cell.generation = alerts_.generation();
   }
   statistics_.Count(now_ns_, &cell, last->service, span);
+  overview_.OnSpan(now_ns_, last->operation, last->service, batch, span);
+  health_.OnSpan(now_ns_, last->service, span);
+  if (span.status == StatusCode::kError) {
+    const std::uint32_t group = errors_.OnSpan(now_ns_, last->operation, span);
+    if (added == TraceStore::Added::kStored) store_.NoteFailure(slot, group);
+  }
   if (last->service == 0) statistics_.CountOtherService(now_ns_, batch.resources[span.resource].service_name);
   if (!cell.binding.windows.empty()) alerts_.OnWindows(now_ns_, cell.binding, span);
   if (span.end_ns - span.start_ns > cell.binding.min_duration_ns) {
     if (alerts_.OnSpan(now_ns_, cell.binding, {cell.operation, span.kind, span.status}, span)) store_.MarkAlerted(slot);
   }
-  const Trace& trace = store_.trace(slot);
+  Trace& trace = store_.trace(slot);
+  if (trace.service == kNone) trace.service = last->service;
+  if (trace.service != last->service) trace.several_services = true;
   if (alerts_.MayCross(trace) && (crossings_.empty() || crossings_.back().first != slot))
     crossings_.emplace_back(slot, trace.serial);
   store_.MakeRoom(judge_);
@@ -255,7 +296,10 @@ void Engine::Impl::JudgeComplete(std::uint32_t slot, bool going) {
   Trace& trace = store_.trace(slot);
   if (trace.spans.empty()) return;
   if (alerts_.OnTrace(now_ns_, true, OpenRoot(trace), &trace)) store_.MarkAlerted(slot);
+  if (!trace.complete) NoteCompleted(trace.id);
   if (!trace.complete) statistics_.CountTrace(trace.depth, trace.spans.size() + trace.truncated, trace.DurationNs());
+  dependencies_.OnTrace(now_ns_, catalog_, &trace);
+  if (trace.errors > 0) errors_.OnTrace(&trace);
   if (limits_.forward.Any()) Offer(&trace, going);
 }
 
@@ -283,7 +327,9 @@ StatsView Engine::Stats() const { return impl_->Stats(); }
 MetricsView Engine::Metrics() const { return impl_->Metrics(); }
 std::vector<Incident> Engine::Incidents() const { return impl_->Incidents(); }
 std::shared_ptr<const RuleSet> Engine::Rules() const { return impl_->Rules(); }
-std::vector<TraceSummary> Engine::FindTraces(const TraceQuery& query) const { return impl_->FindTraces(query); }
+std::vector<TraceSummary> Engine::FindTraces(const TraceQuery& query, std::size_t* total) const {
+  return impl_->FindTraces(query, total);
+}
 std::optional<TraceCopy> Engine::GetTrace(const TraceId& id) const { return impl_->GetTrace(id); }
 std::vector<std::string> Engine::TakeNotices() { return impl_->TakeNotices(); }
 std::vector<Completed> Engine::TakeCompleted() { return impl_->TakeCompleted(); }

@@ -21,6 +21,16 @@
 
 namespace spanwatch::core {
 
+struct OverviewView;      // overview_view.h
+struct SeriesQuery;       // overview_view.h
+struct Series;            // overview_view.h
+struct HealthView;        // health_view.h
+struct DependencyView;    // health_view.h
+struct ErrorsView;        // errors_view.h
+struct OperationHistory;  // analysis.h
+struct CompletedView;     // completed_view.h
+struct OperationNames;    // names_view.h
+
 // Ticks lie on multiples of this engine time.
 inline constexpr std::int64_t kTickNs = 100'000'000;
 
@@ -38,6 +48,8 @@ struct Limits {
   std::uint64_t memory_limit_bytes = 50u << 20;
   std::int64_t slow_warning_ns = 1'000'000'000;
   std::int64_t slow_critical_ns = 5'000'000'000;
+  double error_rate_warning = 0.10, error_rate_critical = 0.20;  // these and the next: for the health of services
+  std::int64_t memory_warning_bytes = 100ll << 20, memory_critical_bytes = 500ll << 20;
   std::uint64_t max_spans_per_trace = 100'000;
   std::uint64_t max_series = 2000;                  // of span metrics; then the overflow series
   std::uint64_t max_series_per_service = 0;         // 0: a quarter, and more while there is plenty (statistics.h)
@@ -109,9 +121,26 @@ class Engine {
   // Active incidents (pending, firing), then those resolved in the last 15 minutes; newest first within each.
   std::vector<Incident> Incidents() const;
   std::shared_ptr<const RuleSet> Rules() const;
-  std::vector<TraceSummary> FindTraces(const TraceQuery& query) const;
+  // Traces that match, those of one page; *total: how many there are on all pages. In holds of some 256 KiB of spans.
+  std::vector<TraceSummary> FindTraces(const TraceQuery& query, std::size_t* total = nullptr) const;
   std::optional<TraceCopy> GetTrace(const TraceId& id) const;
   bool HasTrace(const TraceId& id) const;
+  OverviewView GetOverview() const;
+  // Points over time, from the same figures; in order of service, then operation.
+  std::vector<Series> GetSeries(const SeriesQuery& query) const;
+  // The last hour of the operations that `trace` has; those of which nothing is known are left out.
+  std::vector<OperationHistory> GetHistory(const TraceCopy& trace) const;
+  HealthView GetHealth() const;
+  DependencyView GetDependencies() const;
+  ErrorsView GetErrors() const;
+  // Of stored spans, and those that were seen in the last hour; by service, then operation.
+  std::vector<OperationNames> GetOperations() const;
+
+  // Grows whenever spans, incidents or what is stored changed, and never else: not with heartbeats, not with time. Read
+  // it before what it is to stand for: while it stays, nothing of that changes but ages and windows. Takes no mutex.
+  std::uint64_t Generation() const;
+  // Traces completed after the one with the number `after`, at most `limit` of them, the newest; oldest first.
+  CompletedView CompletedSince(std::uint64_t after, std::size_t limit) const;
 
   // A hash over everything that Stats(), Metrics(), Incidents() and the stored traces show; equal folds have equal
   // digests.

@@ -5,7 +5,7 @@ namespace spanwatch::core {
 namespace {
 
 // Raised whenever the bytes change their meaning: an older checkpoint is then refused.
-constexpr std::uint64_t kCheckpointVersion = 1;
+constexpr std::uint64_t kCheckpointVersion = 2;
 
 }  // namespace
 
@@ -21,6 +21,9 @@ std::string Engine::Impl::Checkpoint() const NO_THREAD_SAFETY_ANALYSIS {
   store_.SaveNumbers(&out);
   ledger_.Save(&out);
   alerts_.Save(&out);
+  health_.Save(&out);
+  dependencies_.Save(&out);
+  errors_.Save(&out);
   return bytes;
 }
 
@@ -48,7 +51,9 @@ bool Engine::Impl::Load(CodecReader* in) {
     malformed_[reason] = in->U64();
   }
   if (!in->ok() || !catalog_.Load(in) || !statistics_.Load(in) || !store_.LoadNumbers(in)) return false;
-  return ledger_.Load(in, catalog_.operation_count()) && alerts_.Load(in, catalog_.operation_count());
+  return ledger_.Load(in, catalog_.operation_count()) && alerts_.Load(in, catalog_.operation_count()) &&
+         health_.Load(in, catalog_.service_count()) && dependencies_.Load(in, catalog_.service_count()) &&
+         errors_.Load(in, catalog_.operation_count());
 }
 
 // The stored traces name operations by their numbers: these must mean the same in both catalogs.
@@ -71,6 +76,10 @@ bool Engine::Impl::TakeOver(Impl* other) {
   ledger_ = std::move(other->ledger_);
   alerts_ = std::move(other->alerts_);
   alerts_.MovedTo(&catalog_);
+  overview_ = std::move(other->overview_);
+  health_ = std::move(other->health_);
+  dependencies_ = std::move(other->dependencies_);
+  errors_ = std::move(other->errors_);
   return true;
 }
 
@@ -79,6 +88,7 @@ void Engine::Impl::MarkStart() {
   MutexLock lock(&mutex_);
   stats_at_start_ = std::move(stats);
   statistics_.Mark();
+  dependencies_.Mark();
 }
 
 StatsView Engine::Impl::StatsAtStart() const {

@@ -65,6 +65,16 @@ std::uint64_t Engine::Impl::Digest() const {
   Add(metrics.trace_spans, &out);
   Add(metrics.trace_duration, &out);
   for (const Incident& incident : Incidents()) Add(incident, &out);
+  for (const ServiceHealth& service : GetHealth().services) {
+    out.Add(std::string_view(service.service)).Add(service.status).Add(service.since_ns);
+    out.Add(service.spans).Add(service.avg_duration_ns).Add(service.error_rate);
+    for (const std::string& issue : service.issues) out.Add(std::string_view(issue));
+  }
+  for (const Dependency& edge : GetDependencies().edges) {
+    out.Add(std::string_view(edge.client)).Add(std::string_view(edge.server)).Add(edge.calls).Add(edge.failed);
+    Add(edge.client_side, &out);
+    Add(edge.server_side, &out);
+  }
   MutexLock lock(&mutex_);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
   for (std::uint32_t slot = 0; slot < store_.slot_count(); ++slot) {

@@ -26,8 +26,17 @@ bool Engine::Impl::Sweep(std::int64_t now_ns) {
   alerts_.MarkOperations(&pinned);
   std::vector<std::uint32_t> operations, services;
   const bool more = catalog_.FreeIdle(before, pinned, kNamesPerHold, &operations, &services);
-  for (const std::uint32_t operation : operations) store_.ForgetRoot(operation);
-  for (const std::uint32_t service : services) statistics_.ForgetService(service);
+  for (const std::uint32_t operation : operations) {
+    store_.ForgetRoot(operation);
+    overview_.ForgetOperation(operation);
+    errors_.ForgetOperation(operation);
+  }
+  for (const std::uint32_t service : services) {
+    statistics_.ForgetService(service);
+    overview_.ForgetService(service);
+    health_.ForgetService(service);
+    dependencies_.ForgetService(service);
+  }
   return more;
 }
 

@@ -4,12 +4,15 @@
 
 #include "sidecar/core/engine_impl.h"
 #include "sidecar/core/span_detail.h"
+#include "sidecar/core/trace_summary.h"
 
 namespace spanwatch::core {
 namespace {
 
 constexpr std::size_t kMaxCompleted = 4096;  // waiting for the forwarder
 constexpr std::uint64_t kRatioBits = std::uint64_t{1} << 56;
+// What of a trace is copied in one hold of the mutex.
+constexpr std::size_t kSpansPerHold = 1024, kDetailsPerHold = 128 << 10;
 
 // The names that the spans of a copy use. Numbers are collected without the engine's mutex, names under it.
 struct Names {
@@ -93,47 +96,99 @@ void Unpack(const FlatBuffer<StoredSpan>& spans, std::string_view details, const
   }
 }
 
-struct Raw {
-  Trace trace;  // spans and details alone
-  std::string_view details() const { return {trace.details.data(), trace.details.size()}; }
-};
+std::string_view Details(const Trace& trace) { return {trace.details.data(), trace.details.size()}; }
 
-Raw CopyRaw(const Trace& trace, std::uint32_t first) {
-  Raw raw;
-  if (first >= trace.spans.size()) return raw;
-  const std::uint32_t text = trace.spans[first].detail_at;
-  raw.trace.spans.Append(trace.spans.data() + first, trace.spans.size() - first);
-  raw.trace.details.Append(trace.details.data() + text, trace.details.size() - text);
-  return raw;
+// The trace's own figures. Spans, details and index are left out.
+void CopyHead(const Trace& trace, Trace* raw) {
+  raw->id = trace.id;
+  raw->serial = trace.serial;
+  raw->first_arrival_ns = trace.first_arrival_ns;
+  raw->last_arrival_ns = trace.last_arrival_ns;
+  raw->min_start_ns = trace.min_start_ns;
+  raw->max_end_ns = trace.max_end_ns;
+  raw->live = true;
 }
+
+// Copies a range of a buffer that only grows, a part a hold. The part goes to memory that is there already, and from
+// there, without the mutex, to its place: fresh pages take longer than the copying.
+template <typename T>
+class SlicedCopy {
+ public:
+  SlicedCopy(std::size_t begin, std::size_t end, std::size_t per_hold)
+      : at_(begin), end_(end), part_(std::min(per_hold, end - begin)) {}
+  bool done() const { return at_ == end_; }
+  void Take(const FlatBuffer<T>& from) {
+    taken_ = std::min(part_.size(), end_ - at_);
+    std::copy_n(from.data() + at_, taken_, part_.data());
+    at_ += taken_;
+  }
+  void Put(FlatBuffer<T>* to) { to->Append(part_.data(), std::exchange(taken_, 0)); }
+
+ private:
+  std::size_t at_, end_, taken_ = 0;
+  std::vector<T> part_;
+};
 
 }  // namespace
 
-std::optional<TraceCopy> Engine::Impl::GetTrace(const TraceId& id) const {
-  TraceCopy copy;
-  Raw raw;  // copied under the mutex, unpacked outside
+// What came after the first hold is left out: the copy is the trace as it was then.
+bool Engine::Impl::CopyTrace(const TraceId& id, std::uint32_t first, Trace* raw, TraceSummary* summary) const {
+  std::optional<TraceSummariser> summariser;
+  std::size_t spans_end = 0, details_begin = 0, details_end = 0;
   {
     MutexLock lock(&mutex_);
     const std::uint32_t slot = store_.Find(id);
-    if (slot == kNone) return std::nullopt;
+    if (slot == kNone) return false;
     const Trace& trace = store_.trace(slot);
-    copy.summary = Summarise(trace);
-    ExplainMissing(trace, &copy);
-    raw = CopyRaw(trace, 0);
+    CopyHead(trace, raw);
+    summariser.emplace(trace);
+    spans_end = trace.spans.size();
+    details_begin = details_end = trace.details.size();
+    if (first < spans_end) details_begin = trace.spans[first].detail_at;
   }
-  Names names = Collect(raw.trace.spans);
+  SlicedCopy<StoredSpan> spans(std::min<std::size_t>(first, spans_end), spans_end, kSpansPerHold);
+  SlicedCopy<char> details(details_begin, details_end, kDetailsPerHold);
+  for (bool more = true; more;) {
+    {
+      MutexLock lock(&mutex_);
+      if (!StillStored(*raw)) return false;
+      const Trace& trace = store_.trace(store_.Find(id));
+      spans.Take(trace.spans);
+      details.Take(trace.details);
+      summariser->Add(trace, catalog_, kSpansPerHold);
+      more = !spans.done() || !details.done() || !summariser->done();
+      if (!more) *summary = summariser->Take(trace, catalog_);
+    }
+    spans.Put(&raw->spans);
+    details.Put(&raw->details);
+  }
+  return true;
+}
+
+bool Engine::Impl::StillStored(const Trace& raw) const {
+  const std::uint32_t slot = store_.Find(raw.id);
+  return slot != kNone && store_.trace(slot).serial == raw.serial;
+}
+
+std::optional<TraceCopy> Engine::Impl::GetTrace(const TraceId& id) const {
+  TraceCopy copy;
+  Trace raw;  // copied under the mutex, unpacked outside
+  if (!CopyTrace(id, 0, &raw, &copy.summary)) return std::nullopt;
+  raw.index = std::make_unique<SpanIndex>();
+  for (std::uint32_t i = 0; i < raw.spans.size(); ++i) raw.index->At(raw.spans[i].span_id.value).span = i;
+  CollectMissing(raw, &copy);
+  Names names = Collect(raw.spans);
   {
     MutexLock lock(&mutex_);
+    if (!StillStored(raw)) return std::nullopt;
     Fill(catalog_, &names);
+    ExplainMissing(raw, &copy);
   }
-  Unpack(raw.trace.spans, raw.details(), names, &copy);
-  raw.trace.index = std::make_unique<SpanIndex>();
-  for (std::uint32_t i = 0; i < raw.trace.spans.size(); ++i)
-    raw.trace.index->At(raw.trace.spans[i].span_id.value).span = i;
-  const std::vector<std::uint32_t> depths = ExactDepths(raw.trace);
-  for (std::uint32_t i = 0; i < raw.trace.spans.size(); ++i) {
+  Unpack(raw.spans, Details(raw), names, &copy);
+  const std::vector<std::uint32_t> depths = ExactDepths(raw);
+  for (std::uint32_t i = 0; i < raw.spans.size(); ++i) {
     SpanCopy& shown = copy.spans[i];
-    shown.orphan = shown.parent_id.IsValid() && TraceStore::FindSpan(raw.trace, shown.parent_id) == kNone;
+    shown.orphan = shown.parent_id.IsValid() && TraceStore::FindSpan(raw, shown.parent_id) == kNone;
     shown.depth = depths[i];
   }
   std::sort(copy.spans.begin(), copy.spans.end(), [](const SpanCopy& a, const SpanCopy& b) {
@@ -144,21 +199,15 @@ std::optional<TraceCopy> Engine::Impl::GetTrace(const TraceId& id) const {
 
 std::optional<TraceCopy> Engine::Impl::GetSpans(const TraceId& id, std::uint32_t first_span) const {
   TraceCopy copy;
-  Raw raw;
+  Trace raw;
+  if (!CopyTrace(id, first_span, &raw, &copy.summary)) return std::nullopt;
+  Names names = Collect(raw.spans);
   {
     MutexLock lock(&mutex_);
-    const std::uint32_t slot = store_.Find(id);
-    if (slot == kNone) return std::nullopt;
-    const Trace& trace = store_.trace(slot);
-    copy.summary = Summarise(trace);
-    raw = CopyRaw(trace, first_span);
-  }
-  Names names = Collect(raw.trace.spans);
-  {
-    MutexLock lock(&mutex_);
+    if (!StillStored(raw)) return std::nullopt;
     Fill(catalog_, &names);
   }
-  Unpack(raw.trace.spans, raw.details(), names, &copy);
+  Unpack(raw.spans, Details(raw), names, &copy);
   return copy;
 }
 
@@ -179,10 +228,11 @@ void Engine::Impl::Offer(Trace* trace, bool going) {
   if (going) {
     auto copy = std::make_shared<TraceCopy>();
     copy->summary = Summarise(*trace);
-    const Raw raw = CopyRaw(*trace, first);
-    Names names = Collect(raw.trace.spans);
+    FlatBuffer<StoredSpan> spans;
+    spans.Append(trace->spans.data() + first, trace->spans.size() - first);
+    Names names = Collect(spans);
     Fill(catalog_, &names);
-    Unpack(raw.trace.spans, raw.details(), names, copy.get());
+    Unpack(spans, Details(*trace).substr(spans[0].detail_at), names, copy.get());
     completed.copy = std::move(copy);
   }
   completed_.push_back(std::move(completed));

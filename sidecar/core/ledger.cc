@@ -35,6 +35,7 @@ void Ledger::Lose(Process* process, std::string_view reason, std::uint64_t spans
   }
   it->second += spans;
   total_lost_ += spans;
+  RecentAt(now_ns_, &process->recent_lost).figure += spans;
   auto& episodes = process->episodes;
   const auto same =
       std::find_if(episodes.rbegin(), episodes.rend(), [&](const Episode& e) { return e.reason == it->first; });
@@ -120,8 +121,21 @@ void Ledger::TakeCounters(const EnvelopeView& envelope, Process* process) {
   if (batched < kMaxBelievable) process->reported_batched = std::max(process->reported_batched, batched);
 }
 
+// The entry of this slot, made if it is not there; what is too old goes.
+Ledger::Recent& Ledger::RecentAt(std::int64_t now_ns, std::deque<Recent>* recent) {
+  const std::int64_t slot = now_ns / kRecentSlotNs;
+  while (!recent->empty() && recent->front().slot <= slot - kRecentNs / kRecentSlotNs) recent->pop_front();
+  if (recent->empty() || recent->back().slot != slot) recent->push_back({slot, 0});
+  return recent->back();
+}
+
 void Ledger::TakeHeartbeat(const EnvelopeView& envelope, Process* process) {
   process->rss_bytes = envelope.rss_bytes;
+  if (process->first_heartbeat_ns == 0) process->first_heartbeat_ns = now_ns_;
+  if (envelope.rss_bytes > 0 && now_ns_ - process->first_heartbeat_ns >= kRecentNs) {
+    Recent& rss = RecentAt(now_ns_, &process->recent_rss);
+    if (rss.figure == 0) rss.figure = envelope.rss_bytes;
+  }
   process->sdk_bytes = envelope.sdk_bytes;
   process->sdk_cpu_ns = envelope.sdk_cpu_ns;
   process->gauges.clear();
@@ -258,16 +272,38 @@ const OpenSpan* Ledger::FindOpen(const TraceId& trace, SpanId id) const {
 }
 
 std::vector<TraceLoss> Ledger::LossesBetween(std::int64_t from_ns, std::int64_t to_ns,
-                                             const std::vector<std::string>& services) const {
+                                             const std::vector<TraceSummary::Service>& services) const {
   std::vector<TraceLoss> losses;
   for (const auto& [id, process] : processes_) {
-    if (std::find(services.begin(), services.end(), process.service) == services.end()) continue;
+    const bool asked = std::any_of(services.begin(), services.end(),
+                                   [&service = process.service](const auto& each) { return each.name == service; });
+    if (!asked) continue;
     for (const Episode& episode : process.episodes) {
       if (episode.last_ns < from_ns || episode.first_ns > to_ns) continue;
       losses.push_back({Prefix(id), process.service, episode.reason, episode.spans});
     }
   }
   return losses;
+}
+
+std::map<std::string_view, ServiceTroubles> Ledger::Troubles(std::int64_t now_ns) const {
+  std::map<std::string_view, ServiceTroubles> troubles;
+  const std::int64_t first = now_ns / kRecentSlotNs - kRecentNs / kRecentSlotNs;
+  for (const auto& [id, process] : processes_) {
+    ServiceTroubles& service = troubles[process.service];
+    if (process.state == State::kAlive) ++service.alive;
+    if (process.state == State::kSilent) ++service.silent;
+    if (process.state == State::kDied && now_ns - process.last_seen_ns < kDiedAfterNs + kRecentNs) ++service.died;
+    for (const Recent& lost : process.recent_lost) {
+      if (lost.slot >= first) service.lost += lost.figure;
+    }
+    if (process.state != State::kAlive) continue;
+    for (const Recent& rss : process.recent_rss) {
+      if (rss.slot < first || process.rss_bytes <= rss.figure) continue;
+      service.memory_growth_bytes = std::max(service.memory_growth_bytes, process.rss_bytes - rss.figure);
+    }
+  }
+  return troubles;
 }
 
 void Ledger::Advance(std::int64_t now_ns) {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sidecar/core/codec.h"
@@ -23,9 +24,10 @@ namespace spanwatch::core {
 inline constexpr std::int64_t kSilentAfterNs = 5'000'000'000;
 inline constexpr std::int64_t kDiedAfterNs = 60'000'000'000;
 
-inline constexpr std::size_t kMaxOpenSpans = 1024;      // of one process
-inline constexpr std::size_t kMaxAllOpenSpans = 16384;  // of all
-inline constexpr std::size_t kMaxEpisodes = 32;         // of losses that a process remembers with their times
+inline constexpr std::size_t kMaxOpenSpans = 1024;          // of one process
+inline constexpr std::size_t kMaxAllOpenSpans = 16384;      // of all
+inline constexpr std::int64_t kRecentNs = 300'000'000'000;  // how far back Troubles() looks
+inline constexpr std::size_t kMaxEpisodes = 32;             // of losses that a process remembers with their times
 
 // A span that its process told to be open for longer than the SDK's threshold.
 struct OpenSpan {
@@ -35,6 +37,14 @@ struct OpenSpan {
   std::int64_t start_ns = 0;
   std::uint32_t operation = 0;
   SpanKind kind = SpanKind::kUnspecified;
+};
+
+// What is wrong with the processes of one service.
+struct ServiceTroubles {
+  std::uint32_t alive = 0, silent = 0;
+  std::uint32_t died = 0;                 // within kRecentNs
+  std::uint64_t lost = 0;                 // spans, the same
+  std::uint64_t memory_growth_bytes = 0;  // the same: of the process that grew most; not in its first kRecentNs
 };
 
 class Ledger {
@@ -60,7 +70,10 @@ class Ledger {
   std::uint64_t total_lost() const { return total_lost_; }
   // What processes of `services` lost within [from_ns, to_ns] of engine time, ordered by process.
   std::vector<TraceLoss> LossesBetween(std::int64_t from_ns, std::int64_t to_ns,
-                                       const std::vector<std::string>& services) const;
+                                       const std::vector<TraceSummary::Service>& services) const;
+
+  // By service, of all that have processes. The names are valid until the next change.
+  std::map<std::string_view, ServiceTroubles> Troubles(std::int64_t now_ns) const;
 
   // All but limits, as a checkpoint keeps it. Load, into a new ledger: false if the bytes are not such, or name an
   // operation beyond the first `operations`.
@@ -76,6 +89,12 @@ class Ledger {
     std::uint64_t spans = 0;
   };
   enum class State : std::uint8_t { kAlive, kSilent, kClosed, kDied };
+  // A figure of one slot of kRecentSlotNs; the slots of the last kRecentNs, oldest first.
+  struct Recent {
+    std::int64_t slot = 0;
+    std::uint64_t figure = 0;
+  };
+  static constexpr std::int64_t kRecentSlotNs = 10'000'000'000;
   using Reasons = std::map<std::string, std::uint64_t, std::less<>>;
 
   struct Process {
@@ -107,6 +126,9 @@ class Ledger {
     std::vector<ProcessView::Gauge> gauges;
     std::vector<OpenSpan> open;
     std::deque<Episode> episodes;  // oldest first, at most kMaxEpisodes
+    std::deque<Recent> recent_lost;
+    std::int64_t first_heartbeat_ns = 0;
+    std::deque<Recent> recent_rss;  // at the slot's first heartbeat
   };
 
   Process* Obtain(const RecordHeader& header, const EnvelopeView& envelope);
@@ -114,6 +136,7 @@ class Ledger {
   void TakeIdentity(const Decoded& decoded, Process* process);
   void TakeCounters(const EnvelopeView& envelope, Process* process);
   void TakeHeartbeat(const EnvelopeView& envelope, Process* process);
+  static Recent& RecentAt(std::int64_t now_ns, std::deque<Recent>* recent);
   bool OnBatch(const EnvelopeView& envelope, Process* process, AnswerKind* answer);
   void SkipTo(const EnvelopeView& envelope, Process* process);
   void Close(State state, const char* reason, Process* process);

@@ -67,6 +67,11 @@ void Ledger::SaveProcess(const ProcessId& id, const Process& p, CodecWriter* out
   out->U64(p.episodes.size());
   for (const Episode& episode : p.episodes)
     out->Text(episode.reason).I64(episode.first_ns).I64(episode.last_ns).U64(episode.spans);
+  out->I64(p.first_heartbeat_ns);
+  for (const auto* recent : {&p.recent_lost, &p.recent_rss}) {
+    out->U64(recent->size());
+    for (const Recent& each : *recent) out->I64(each.slot).U64(each.figure);
+  }
 }
 
 bool Ledger::LoadProcess(CodecReader* in, std::size_t operations, Process* p) {
@@ -114,6 +119,13 @@ bool Ledger::LoadProcess(CodecReader* in, std::size_t operations, Process* p) {
     episode.last_ns = in->I64();
     episode.spans = in->U64();
     p->episodes.push_back(std::move(episode));
+  }
+  p->first_heartbeat_ns = in->I64();
+  for (auto* recent : {&p->recent_lost, &p->recent_rss}) {
+    for (std::size_t n = in->Count(); n > 0 && in->ok() && recent->size() <= kRecentNs / kRecentSlotNs; --n) {
+      const std::int64_t slot = in->I64();
+      recent->push_back({slot, in->U64()});
+    }
   }
   return in->ok();
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "sidecar/core/health_view.h"
 #include "sidecar/core/incident.h"
 #include "sidecar/core/span_batch.h"
 
@@ -55,6 +56,10 @@ std::string FormatValue(double value, Unit unit) {
       return Short(value * 100) + " %";
     case Unit::kPerSecond:
       return Short(value) + " /s";
+    case Unit::kHealth:
+      return ToString(value >= 2   ? HealthStatus::kCritical
+                      : value >= 1 ? HealthStatus::kWarning
+                                   : HealthStatus::kHealthy);
     case Unit::kCount:
       break;
   }
@@ -85,7 +90,8 @@ const char* ToString(Measure measure) {
                                     "rate",
                                     "duration.avg",
                                     "store.fill",
-                                    "spans_lost"};
+                                    "spans_lost",
+                                    "service.health"};
   return kNames[static_cast<int>(measure)];
 }
 

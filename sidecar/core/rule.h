@@ -28,6 +28,7 @@ enum class Measure : std::uint8_t {
   kDurationAvg,       // duration.avg, ns
   kStoreFill,         // store.fill, 0..1: bytes stored / memory limit
   kSpansLost,         // spans_lost
+  kServiceHealth,     // service.health, a HealthStatus
 };
 
 const char* ToString(Measure measure);  // "span.duration", ... as rules write it
@@ -35,7 +36,7 @@ const char* ToString(Measure measure);  // "span.duration", ... as rules write i
 inline constexpr bool IsWindow(Measure m) { return m >= Measure::kErrorRate; }
 inline constexpr bool IsTrace(Measure m) { return m >= Measure::kTraceDuration && m <= Measure::kTraceMemoryDelta; }
 
-enum class Unit : std::uint8_t { kNanoseconds, kBytes, kRatio, kPerSecond, kCount };
+enum class Unit : std::uint8_t { kNanoseconds, kBytes, kRatio, kPerSecond, kCount, kHealth };
 inline constexpr Unit UnitOf(Measure m) {
   switch (m) {
     case Measure::kSpanDuration:
@@ -51,15 +52,17 @@ inline constexpr Unit UnitOf(Measure m) {
       return Unit::kRatio;
     case Measure::kRate:
       return Unit::kPerSecond;
+    case Measure::kServiceHealth:
+      return Unit::kHealth;
     default:
       return Unit::kCount;
   }
 }
 
-// "12.3 s", "120 MB" (2^20), "20 %", "3.5 /s", "17": what people read. Pure.
+// "12.3 s", "120 MB" (2^20), "20 %", "3.5 /s", "17", "critical": what people read. Pure.
 std::string FormatValue(double value, Unit unit);
 
-enum class Direction : std::uint8_t { kAbove, kBelow };  // strict both
+enum class Direction : std::uint8_t { kAbove, kBelow };  // strict both, but for service.health: at that level or worse
 
 enum class Severity : std::uint8_t { kNone = 0, kWarning = 1, kCritical = 2 };
 const char* ToString(Severity severity);  // "none", "warning", "critical"
@@ -101,11 +104,12 @@ struct Rule {
   std::int64_t keep_firing_for_ns = 0;
   std::vector<NameValue> labels;       // added to the incident
   std::vector<NameValue> annotations;  // templates: {{ operation }}, {{ value }}, {{ threshold }}, {{ service }}, {{
-                                       // severity }}, {{ count }}
+                                       // severity }}, {{ count }}, {{ issues }} (service.health)
   std::string text;                    // canonical text; equal text = the same rule on reload
 
   Severity Judge(double value) const {
     const auto over = [&](const std::optional<double>& t) {
+      if (measure == Measure::kServiceHealth) return t && value >= *t;
       return t && (direction == Direction::kAbove ? value > *t : value < *t);
     };
     return over(critical) ? Severity::kCritical : over(warning) ? Severity::kWarning : Severity::kNone;

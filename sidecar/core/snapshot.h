@@ -163,7 +163,11 @@ struct TraceSummary {
   std::uint32_t orphans = 0;    // spans whose parent is not here (roots do not count)
   bool complete = false;
   bool alerted = false;
-  std::vector<std::string> services;  // in order of first appearance, at most 16
+  struct Service {
+    std::string name;
+    std::uint32_t spans = 0, errors = 0;
+  };
+  std::vector<Service> services;  // in order of first appearance, at most 16
 };
 
 struct AttributeCopy {
@@ -227,16 +231,23 @@ struct TraceCopy {
   std::vector<SpanCopy> spans;                        // by start time, then span id
 };
 
-// All conditions hold together; the text ones are exact. One single span must satisfy service and operation.
+// All conditions hold together; the text ones are exact. One single span must satisfy service, operation and all tags;
+// with `by_span` also status, duration and time.
 struct TraceQuery {
   std::string service;  // empty: any
   std::string operation;
-  std::string correlation_id;        // attribute correlation.id, or the trace id
+  std::string correlation_id;   // attribute correlation.id, or the trace id
+  std::vector<NameValue> tags;  // attributes of a span, or of its resource, events or scope, compared as text
+  std::string error_text;       // part of an error's type or message, or of a failed span's status message; any case
   std::int64_t min_duration_ns = 0;  // of the trace
+  std::int64_t max_duration_ns = INT64_MAX;
   enum class Status : std::uint8_t { kAny, kError, kSuccess } status = Status::kAny;
   std::int64_t start_ns = INT64_MIN;  // trace start within [start_ns, end_ns]
   std::int64_t end_ns = INT64_MAX;
-  std::size_t limit = 20;  // newest first
+  bool by_span = false;  // as Jaeger searches
+  enum class Sort : std::uint8_t { kNewest, kLongest, kMostErrors, kMostSpans } sort = Sort::kNewest;
+  std::size_t offset = 0;  // of the first one that is wanted, in that order
+  std::size_t limit = 20;
 };
 
 }  // namespace spanwatch::core

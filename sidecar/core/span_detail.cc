@@ -1,5 +1,8 @@
 #include "sidecar/core/span_detail.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -184,6 +187,54 @@ std::vector<SpanCopy::Attribute> ReadAttributes(Reader* in) {
   return attributes;
 }
 
+// Reads one list of attributes to its end, whatever was found.
+std::uint64_t FindIn(Reader* in, const std::vector<TagMatch>& tags, std::uint64_t wanted) {
+  std::uint64_t found = 0;
+  for (std::uint32_t n = in->Varint(); n > 0 && !in->AtEnd(); --n) {
+    const AttributeView attribute = in->Attribute();
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+      const std::uint64_t bit = std::uint64_t{1} << i;
+      if ((wanted & bit) != 0 && tags[i].Matches(attribute)) found |= bit;
+    }
+  }
+  return found;
+}
+
+// What stands between the attributes and the name.
+std::uint32_t ReadParts(Reader* in) {
+  const std::uint32_t parts = in->Varint();
+  if ((parts & kTraceState) != 0) in->Text();
+  return parts;
+}
+
+void SkipDropped(Reader* in) {
+  for (int i = 0; i < 3; ++i) in->Varint();
+}
+
+// From the name on.
+void SkipToEvents(Reader* in) {
+  in->Text();
+  in->Text();
+  SkipDropped(in);
+}
+
+bool ContainsLower(std::string_view text, std::string_view needle) {
+  return std::search(text.begin(), text.end(), needle.begin(), needle.end(), [](char a, char b) {
+           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
+         }) != text.end();
+}
+
+bool ErrorTextIn(Reader* in, std::string_view needle) {
+  bool found = false;
+  for (std::uint32_t n = in->Varint(); n > 0 && !in->AtEnd(); --n) {
+    const AttributeView a = in->Attribute();
+    if (found || a.type != AttributeType::kString) continue;
+    if (!a.key.starts_with("exception.") && !a.key.starts_with("error.")) continue;
+    found = (a.key.ends_with(".type") || a.key.ends_with(".message")) && ContainsLower(a.text, needle);
+  }
+  return found;
+}
+
 }  // namespace
 
 void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out) {
@@ -260,13 +311,76 @@ void ReadDetail(std::string_view detail, SpanCopy* copy) {
   }
 }
 
-bool HasAttribute(std::string_view detail, std::string_view key, std::string_view value) {
+TagMatch::TagMatch(std::string_view key, std::string_view value) : key_(key), value_(value) {
+  const char* end = value.data() + value.size();
+  std::int64_t integer = 0;
+  if (const auto read = std::from_chars(value.data(), end, integer); read.ec == std::errc() && read.ptr == end) {
+    char digits[24];
+    const auto text = std::to_chars(digits, digits + sizeof digits, integer);
+    if (std::string_view(digits, static_cast<std::size_t>(text.ptr - digits)) == value) integer_ = integer;
+  }
+  double number = 0;
+  if (const auto read = std::from_chars(value.data(), end, number); read.ec == std::errc() && read.ptr == end)
+    number_ = number;
+}
+
+bool TagMatch::Matches(const AttributeView& attribute) const {
+  if (attribute.key != key_) return false;
+  switch (attribute.type) {
+    case AttributeType::kEmpty:
+      return value_.empty();
+    case AttributeType::kBool:
+      return value_ == (attribute.integer != 0 ? "true" : "false");
+    case AttributeType::kInt:
+      return integer_ && attribute.integer == *integer_;
+    case AttributeType::kDouble:
+      return number_ && (attribute.number == *number_ || (std::isnan(attribute.number) && std::isnan(*number_)));
+    case AttributeType::kBytes:
+      return false;
+    case AttributeType::kString:
+    case AttributeType::kJson:
+      break;
+  }
+  return attribute.text == value_;
+}
+
+std::uint64_t FindTags(std::string_view detail, const std::vector<TagMatch>& tags, std::uint64_t wanted) {
   Reader in(detail);
-  for (std::uint32_t n = in.Varint(); n > 0; --n) {
-    const AttributeView a = in.Attribute();
-    if (a.key == key && a.type == AttributeType::kString && a.text == value) return true;
+  std::uint64_t missing = wanted & ~FindIn(&in, tags, wanted);
+  if (missing == 0 || (ReadParts(&in) & kMore) == 0) return wanted & ~missing;
+  SkipToEvents(&in);
+  for (std::uint32_t n = in.Varint(); n > 0 && missing != 0 && !in.AtEnd(); --n) {
+    in.Raw<std::int64_t>();
+    in.Text();
+    missing &= ~FindIn(&in, tags, missing);
+  }
+  return wanted & ~missing;
+}
+
+std::uint64_t FindTagsEncoded(std::string_view encoded, const std::vector<TagMatch>& tags, std::uint64_t wanted) {
+  Reader in(encoded);
+  return FindIn(&in, tags, wanted);
+}
+
+bool HasErrorText(std::string_view detail, bool failed, std::string_view needle) {
+  Reader in(detail);
+  if (ErrorTextIn(&in, needle)) return true;
+  if ((ReadParts(&in) & kMore) == 0) return false;
+  in.Text();
+  if (const std::string_view message = in.Text(); failed && ContainsLower(message, needle)) return true;
+  SkipDropped(&in);
+  for (std::uint32_t n = in.Varint(); n > 0 && !in.AtEnd(); --n) {
+    in.Raw<std::int64_t>();
+    in.Text();
+    if (ErrorTextIn(&in, needle)) return true;
   }
   return false;
+}
+
+std::string_view DetailName(std::string_view detail) {
+  Reader in(detail);
+  for (std::uint32_t n = in.Varint(); n > 0 && !in.AtEnd(); --n) in.Attribute();
+  return (ReadParts(&in) & kMore) != 0 ? in.Text() : std::string_view();
 }
 
 }  // namespace spanwatch::core

@@ -3,6 +3,8 @@
 #ifndef SPANWATCH_SIDECAR_CORE_SPAN_DETAIL_H_
 #define SPANWATCH_SIDECAR_CORE_SPAN_DETAIL_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +26,33 @@ void ReadDetail(std::string_view detail, SpanCopy* copy);
 void EncodeAttributes(const SpanBatch& batch, AttributeRange range, std::size_t max_bytes, std::string* out);
 std::vector<AttributeCopy> DecodeAttributes(std::string_view encoded);
 
-// True if the span has the string attribute `key` with value `value`.
-bool HasAttribute(std::string_view detail, std::string_view key, std::string_view value);
+// A tag that is looked for: a key, and a value as text. Strings, arrays and maps (as JSON) are compared as they are,
+// bools with "true" and "false", integers by their digits, floating-point numbers by value; bytes match nothing. Views
+// on the caller's text.
+class TagMatch {
+ public:
+  TagMatch(std::string_view key, std::string_view value);
+  bool Matches(const AttributeView& attribute) const;
+  std::string_view key() const { return key_; }
+
+ private:
+  std::string_view key_, value_;
+  std::optional<std::int64_t> integer_;
+  std::optional<double> number_;
+};
+
+// Bit i: tags[i] is among the span's attributes, or those of its events. Looks for those in `wanted` alone. REQUIRES:
+// at most 64 tags.
+std::uint64_t FindTags(std::string_view detail, const std::vector<TagMatch>& tags, std::uint64_t wanted);
+// The same for attributes alone: those of a resource.
+std::uint64_t FindTagsEncoded(std::string_view encoded, const std::vector<TagMatch>& tags, std::uint64_t wanted);
+
+// True if an error's type or message has `needle` in it: those of exceptions, those that attributes name, and the
+// status message if the span `failed`. Letters of ASCII in any case. REQUIRES: `needle` is in lower case.
+bool HasErrorText(std::string_view detail, bool failed, std::string_view needle);
+
+// The name that was kept with the span; empty if it is its operation's.
+std::string_view DetailName(std::string_view detail);
 
 }  // namespace spanwatch::core
 

@@ -10,8 +10,8 @@ constexpr std::uint64_t kCellBytes = sizeof(Statistics::Cell) + 64;
 constexpr std::uint64_t kRuleBytes = 3;
 constexpr std::uint64_t kSeriesBytes = sizeof(DurationHistogram) + 24;
 constexpr std::uint64_t kServiceBytes = 192;
-// Kept free for what has no other limit: window groups of rules, and the "(other)" of each service.
-constexpr std::uint64_t kReservedBytes = 8u << 20;
+// Kept free for window groups of rules, the "(other)" of each service, overview, health, errors and dependencies.
+constexpr std::uint64_t kReservedBytes = 10u << 20;
 constexpr std::size_t kMaxSamples = 5;
 constexpr std::size_t kMaxSampleBytes = 80;
 constexpr std::size_t kMaxNotices = 64;

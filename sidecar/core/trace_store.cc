@@ -168,6 +168,7 @@ void TraceStore::Note(Trace* trace, const SpanView& span, std::uint32_t added) {
 void TraceStore::Recount(Trace* trace) {
   const auto piece = [](std::uint64_t bytes) { return bytes == 0 ? 0 : bytes + kPieceBytes; };
   const std::uint64_t bytes = kTraceBytes + piece(trace->spans.size() * kSpanBytes) + piece(trace->details.size()) +
+                              piece(trace->failures.size() * sizeof(FailedSpan)) +
                               (trace->index == nullptr ? 0 : piece(trace->index->bytes()) + sizeof(SpanIndex)) +
                               piece(trace->verdicts.size() * sizeof(TraceVerdict));
   Charge(trace, bytes - trace->bytes);  // may wrap around: sums modulo 2^64
@@ -229,6 +230,7 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
   stored.kind = span.kind;
   stored.status = span.status;
   stored.remote_parent = span.parent_is_remote;
+  stored.weight = static_cast<float>(span.weight);
   if (trace.index != nullptr || added >= kLinearSpans) IndexSpan(&trace, added);
   const bool had_root = trace.root != kNone;
   Link(&trace, added, relatives.parent);
@@ -244,6 +246,12 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
   const List list = Wanted(trace);
   if (trace.list != list || tails_[list] != *slot) MoveTo(*slot, list);
   return Added::kStored;
+}
+
+void TraceStore::NoteFailure(std::uint32_t slot, std::uint32_t group) {
+  Trace& trace = *slots_[slot];
+  Charge(&trace, sizeof(FailedSpan) + (trace.failures.empty() ? kPieceBytes : 0));
+  trace.failures.Add() = {static_cast<std::uint32_t>(trace.spans.size() - 1), group};
 }
 
 // To the end of those in order of last arrival.

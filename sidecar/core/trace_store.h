@@ -48,6 +48,13 @@ struct StoredSpan {
   SpanKind kind = SpanKind::kUnspecified;
   StatusCode status = StatusCode::kUnset;
   bool remote_parent = false;  // its parent is in another process, and it says so
+  float weight = 1;            // adjusted count, as in SpanView
+};
+
+// A stored span that failed.
+struct FailedSpan {
+  std::uint32_t span = 0;   // index
+  std::uint32_t group = 0;  // ErrorGroups' number
 };
 
 // What a rule on traces has already said about a trace.
@@ -74,7 +81,8 @@ struct Trace {
   std::uint64_t bytes = 0;
   std::int64_t memory_delta = kNoMemory;  // largest growth seen by one of its spans
   std::uint32_t memory_span = kNone;
-  std::uint32_t root = kNone;  // span without parent; else the first with a remote parent
+  std::uint32_t service = kNone;  // of its first span
+  std::uint32_t root = kNone;     // span without parent; else the first with a remote parent
   std::uint32_t errors = 0;
   std::uint32_t depth = 0;      // longest known chain, in levels
   std::uint32_t truncated = 0;  // spans that its limits kept out (they still count in metrics)
@@ -85,18 +93,22 @@ struct Trace {
   bool depth_lags = false;   // a walk was cut short: recount at completion
   bool awaits_root = false;  // crossed a rule on depth or span count before its root was known
   bool live = false;
+  bool several_services = false;
   std::uint8_t list = 0;
   std::uint8_t learned_step = kNotLearned;                   // what its root operation learned from it
   std::uint16_t bucket = kNoBucket;                          // of the wheel, while it waits for its gap
   std::uint32_t learned_root = kNone;                        // that operation
   std::uint32_t reported = 0;                                // spans that were given to the forwarder
+  std::uint32_t mapped = 0;                                  // spans that the map of dependencies has counted
   std::int64_t widest_gap_ns = 0;                            // between arrivals, since the root is here
   std::uint32_t previous = kNone, next = kNone;              // in its list
   std::uint32_t due_previous = kNone, due_next = kNone;      // in its bucket
   std::uint32_t born_previous = kNone, born_next = kNone;    // in order of first arrival
   std::uint32_t heard_previous = kNone, heard_next = kNone;  // in order of last arrival
+  std::uint32_t judged_failures = 0;                         // how many of `failures` ErrorGroups::OnTrace() has seen
   FlatBuffer<StoredSpan> spans;
   FlatBuffer<char> details;
+  FlatBuffer<FailedSpan> failures;   // in order of arrival
   std::unique_ptr<SpanIndex> index;  // above kLinearSpans
   std::vector<TraceVerdict> verdicts;
 
@@ -129,6 +141,8 @@ class TraceStore {
   // Engine time at which Advance() has something to do; INT64_MAX: nothing.
   std::int64_t NextDue() const;
   void MarkAlerted(std::uint32_t slot);
+  // The span that was stored last in this trace failed, and is of this group of errors.
+  void NoteFailure(std::uint32_t slot, std::uint32_t group);
 
   // Not live: the slot is free.
   Trace& trace(std::uint32_t slot) { return slots_[slot] != nullptr ? *slots_[slot] : dead_; }

@@ -103,10 +103,12 @@ void TraceStore::Learn(Trace* trace) {
 // Gives back what the trace took to grow, if that is much. Cheap for what is of the same size as the one before it.
 void TraceStore::Pack(Trace* trace) {
   const std::uint64_t waste = (trace->spans.capacity() - trace->spans.size()) * sizeof(StoredSpan) +
-                              (trace->details.capacity() - trace->details.size());
+                              (trace->details.capacity() - trace->details.size()) +
+                              (trace->failures.capacity() - trace->failures.size()) * sizeof(FailedSpan);
   if (waste * kWasteShare <= trace->bytes) return;
   trace->spans.Shrink();
   trace->details.Shrink();
+  trace->failures.Shrink();
 }
 
 void TraceStore::Complete(std::uint32_t slot, bool going, const Judge& judge) {

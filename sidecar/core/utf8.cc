@@ -1,6 +1,6 @@
-#include "sidecar/ingest/utf8.h"
+#include "sidecar/core/utf8.h"
 
-namespace spanwatch::ingest {
+namespace spanwatch::core {
 namespace {
 
 // Length of the character at the front; 0 if there is none. *bad: bytes to replace by one U+FFFD in that case (the
@@ -69,4 +69,4 @@ std::string_view CutUtf8(std::string_view text, std::size_t max_bytes) noexcept 
   return text.substr(0, end);
 }
 
-}  // namespace spanwatch::ingest
+}  // namespace spanwatch::core

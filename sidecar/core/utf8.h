@@ -1,6 +1,6 @@
 // Checks and repairs of text from outside. Pure functions, any thread.
-#ifndef SPANWATCH_SIDECAR_INGEST_UTF8_H_
-#define SPANWATCH_SIDECAR_INGEST_UTF8_H_
+#ifndef SPANWATCH_SIDECAR_CORE_UTF8_H_
+#define SPANWATCH_SIDECAR_CORE_UTF8_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace spanwatch::ingest {
+namespace spanwatch::core {
 
 // Eight bytes at a time; inline because the decoder asks it for every string of every span.
 inline bool IsAscii(std::string_view text) noexcept {
@@ -45,6 +45,6 @@ std::string RepairUtf8(std::string_view text);
 // At most `max_bytes`, not cut inside a character of well-formed UTF-8.
 std::string_view CutUtf8(std::string_view text, std::size_t max_bytes) noexcept;
 
-}  // namespace spanwatch::ingest
+}  // namespace spanwatch::core
 
-#endif  // SPANWATCH_SIDECAR_INGEST_UTF8_H_
+#endif  // SPANWATCH_SIDECAR_CORE_UTF8_H_

@@ -262,8 +262,13 @@ class Writer {
 
 }  // namespace
 
-std::string AnalysisJson(const core::TraceCopy& trace, const core::TraceAnalysis& analysis) {
-  return Writer(trace, analysis).Write().dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string AnalysisJson(const core::TraceCopy& trace, const core::TraceAnalysis& analysis, const KeptNote& kept) {
+  Json json = Writer(trace, analysis).Write();
+  if (kept.kept) {
+    json["kept"] = true;
+    json["cut"] = kept.cut;
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace spanwatch::http

@@ -6,11 +6,12 @@
 #include <string>
 
 #include "sidecar/core/analysis.h"
+#include "sidecar/http/kept.h"
 
 namespace spanwatch::http {
 
-// `analysis` is that of `trace`.
-std::string AnalysisJson(const core::TraceCopy& trace, const core::TraceAnalysis& analysis);
+// `analysis` is that of `trace`. With "kept" and "cut" if the trace was kept for an alert.
+std::string AnalysisJson(const core::TraceCopy& trace, const core::TraceAnalysis& analysis, const KeptNote& kept = {});
 
 }  // namespace spanwatch::http
 

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "sidecar/http/events_json.h"
+#include "sidecar/http/span_json.h"
 #include "sidecar/http/text.h"
 
 namespace spanwatch::http {
@@ -81,6 +83,8 @@ Json ServiceJson(const core::ServiceStats& service) {
 }
 
 Json SummaryJson(const core::TraceSummary& trace) {
+  Json services = Json::array();
+  for (const auto& service : trace.services) services.push_back(service.name);
   return {{"traceId", trace.trace_id.ToHex()},
           {"rootService", trace.root_service},
           {"rootOperation", trace.root_operation},
@@ -95,7 +99,7 @@ Json SummaryJson(const core::TraceSummary& trace) {
           {"truncatedSpans", trace.truncated},
           {"complete", trace.complete},
           {"alerted", trace.alerted},
-          {"services", trace.services}};
+          {"services", std::move(services)}};
 }
 
 // Why a parent is not here; what it is, if it is still open.
@@ -105,81 +109,6 @@ Json MissingJson(const core::MissingSpan& missing) {
   json["service"] = missing.service;
   json["operation"] = missing.operation;
   json["startTime"] = Ms(missing.start_ns);
-  return json;
-}
-
-// An upper bound of how deep arrays and objects lie in each other. Dump() is recursive: hostile depth would end the
-// stack.
-constexpr int kMaxNesting = 64;
-int Nesting(std::string_view json) {
-  int depth = 0, deepest = 0;
-  for (const char c : json) {
-    if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
-    if ((c == ']' || c == '}') && depth > 0) --depth;
-  }
-  return deepest;
-}
-
-Json AttributeJson(const core::SpanCopy::Attribute& attribute) {
-  switch (attribute.type) {
-    case core::AttributeType::kString:
-      return attribute.text;
-    case core::AttributeType::kBool:
-      return attribute.integer != 0;
-    case core::AttributeType::kInt:
-      return Safe(attribute.integer);
-    case core::AttributeType::kDouble:
-      return attribute.number;
-    case core::AttributeType::kBytes:
-      return Base64(attribute.text);
-    case core::AttributeType::kJson: {
-      if (Nesting(attribute.text) > kMaxNesting) return attribute.text;
-      Json value = Json::parse(attribute.text, nullptr, false);
-      return value.is_discarded() ? Json(attribute.text) : value;
-    }
-    case core::AttributeType::kEmpty:
-      break;
-  }
-  return nullptr;
-}
-
-Json AttributesJson(const std::vector<core::SpanCopy::Attribute>& attributes) {
-  Json object = Json::object();
-  for (const auto& attribute : attributes) object[attribute.key] = AttributeJson(attribute);
-  return object;
-}
-
-Json SpanJson(const core::SpanCopy& span, std::int64_t trace_start_ns) {
-  const std::int64_t duration = std::max<std::int64_t>(0, span.end_ns - span.start_ns);
-  Json json = {{"spanId", span.span_id.ToHex()},
-               {"parentSpanId", span.parent_id.IsValid() ? Json(span.parent_id.ToHex()) : Json(nullptr)},
-               {"serviceName", span.service},
-               {"operationName", span.name},
-               {"scope", span.scope},
-               {"kind", KindText(span.kind)},
-               {"startTime", Ms(span.start_ns)},
-               {"startTimeUnixNano", std::to_string(span.start_ns)},
-               {"offset", Ms(span.start_ns - trace_start_ns)},
-               {"endTime", Ms(span.start_ns + duration)},
-               {"duration", Ms(duration)},
-               {"durationNano", Safe(duration)},
-               {"status", span.status == core::StatusCode::kError ? "error" : "success"},
-               {"statusMessage", span.status_message},
-               {"depth", span.depth},
-               {"orphan", span.orphan},
-               {"tags", AttributesJson(span.attributes)},
-               {"logs", Json::array()},
-               {"links", Json::array()},
-               {"droppedTags", span.dropped_attributes},
-               {"droppedLogs", span.dropped_events},
-               {"droppedLinks", span.dropped_links}};
-  for (const auto& event : span.events) {
-    json["logs"].push_back(
-        {{"time", Ms(event.time_ns)}, {"message", event.name}, {"fields", AttributesJson(event.attributes)}});
-  }
-  for (const auto& link : span.links) {
-    json["links"].push_back({{"traceId", link.trace_id.ToHex()}, {"spanId", link.span_id.ToHex()}});
-  }
   return json;
 }
 
@@ -193,6 +122,8 @@ const char* UnitText(core::Unit unit) {
       return "ratio";
     case core::Unit::kPerSecond:
       return "per_second";
+    case core::Unit::kHealth:
+      return "health";
     case core::Unit::kCount:
       break;
   }
@@ -346,25 +277,44 @@ std::string StatsJson(const core::StatsView& stats, const core::StatsView& at_st
                {"now", TimeText(stats.now_ns)}});
 }
 
-std::string TracesJson(const std::vector<core::TraceSummary>& traces) {
+std::string TracesJson(const std::vector<core::TraceSummary>& traces, const core::TraceQuery& query,
+                       std::size_t total) {
   Json array = Json::array();
   for (const auto& trace : traces) array.push_back(SummaryJson(trace));
-  return Dump({{"traces", std::move(array)}});
+  return Dump({{"traces", std::move(array)}, {"total", total}, {"offset", query.offset}, {"limit", query.limit}});
 }
 
-std::string TraceJson(const core::TraceCopy& trace) {
+std::string TraceJson(const core::TraceCopy& trace, const KeptNote& kept) {
   Json json = SummaryJson(trace.summary);
-  Json spans = Json::array();
-  for (const auto& span : trace.spans) spans.push_back(SpanJson(span, trace.summary.start_ns));
-  json["spans"] = std::move(spans);
-  json["missing"] = Json::array();
-  for (const auto& missing : trace.missing) json["missing"].push_back(MissingJson(missing));
-  json["losses"] = Json::array();
+  if (kept.kept) {
+    json["kept"] = true;
+    json["cut"] = kept.cut;
+  }
+  Json rest = {{"missing", Json::array()}, {"losses", Json::array()}};
+  for (const auto& missing : trace.missing) rest["missing"].push_back(MissingJson(missing));
   for (const auto& loss : trace.losses) {
-    json["losses"].push_back(
+    rest["losses"].push_back(
         {{"process", loss.process}, {"service", loss.service}, {"reason", loss.reason}, {"spans", Safe(loss.spans)}});
   }
-  return Dump(json);
+  // The spans stand between; they are many, so they are no tree first.
+  std::string text = Dump(json);
+  text.resize(text.rfind('}'));
+  text += ",\"spans\":[";
+  for (const auto& span : trace.spans) {
+    if (&span != &trace.spans.front()) text += ',';
+    AppendSpanJson(span, trace.summary.start_ns, &text);
+  }
+  return text + "]," + Dump(rest).substr(1);
+}
+
+std::string SummaryText(const core::TraceSummary& trace) {
+  return SummaryJson(trace).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string AlertText(const core::Incident& incident, std::string_view change) {
+  Json json = {{"change", change}};
+  json.update(AlertJson(incident));
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state) {

@@ -10,6 +10,7 @@
 
 #include "sidecar/core/rule.h"
 #include "sidecar/core/snapshot.h"
+#include "sidecar/http/kept.h"
 
 namespace spanwatch::http {
 
@@ -17,8 +18,10 @@ namespace spanwatch::http {
 std::string ErrorJson(std::string_view error, std::string_view field);
 // `at_start`: the same at the end of the last start; what came since is `sinceStart`.
 std::string StatsJson(const core::StatsView& stats, const core::StatsView& at_start);
-std::string TracesJson(const std::vector<core::TraceSummary>& traces);
-std::string TraceJson(const core::TraceCopy& trace);
+// `total`: how many match the query, on all pages.
+std::string TracesJson(const std::vector<core::TraceSummary>& traces, const core::TraceQuery& query, std::size_t total);
+// With "kept" and "cut" if it was kept for an alert.
+std::string TraceJson(const core::TraceCopy& trace, const KeptNote& kept = {});
 // `state`: only incidents in it; empty: all.
 std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state);
 std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents);

@@ -86,6 +86,17 @@ Frame FindFrame(std::string_view data, std::size_t max_head, std::size_t max_bod
   return frame;
 }
 
+std::string Chunk(std::string piece, bool last) {
+  if (!piece.empty()) {
+    char size[20];
+    const auto end = std::to_chars(size, size + sizeof size, piece.size(), 16).ptr;
+    piece.insert(0, std::string(size, end) + "\r\n");
+    piece += "\r\n";
+  }
+  if (last) piece += "0\r\n\r\n";
+  return piece;
+}
+
 std::string ErrorAnswer(int status, std::string_view reason_phrase, std::string_view message) {
   std::string body = "{\"error\":\"";
   body.append(message).append("\"}\n");

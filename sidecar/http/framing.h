@@ -1,4 +1,4 @@
-// Where an HTTP/1.1 request ends in a byte stream. Pure; any thread.
+// Where an HTTP/1.1 request ends in a byte stream, and how a streamed body is framed. Pure; any thread.
 #ifndef SPANWATCH_SIDECAR_HTTP_FRAMING_H_
 #define SPANWATCH_SIDECAR_HTTP_FRAMING_H_
 
@@ -30,6 +30,10 @@ struct Frame {
 
 // `data` begins at a request's first byte.
 Frame FindFrame(std::string_view data, std::size_t max_head, std::size_t max_body, bool allow_chunked = false);
+
+// One piece of a chunked body; `last`: with the end of the body. Empty and not the last: nothing, for an empty chunk is
+// the end.
+std::string Chunk(std::string piece, bool last);
 
 // A whole answer with a JSON error, "Connection: close": for what never reaches a handler.
 std::string ErrorAnswer(int status, std::string_view reason_phrase, std::string_view message);

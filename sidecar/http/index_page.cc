@@ -3,6 +3,7 @@
 
 #include "sidecar/http/page.h"
 #include "sidecar/http/page_frame.h"
+#include "sidecar/http/page_services.h"
 #include "sidecar/http/text.h"
 
 namespace spanwatch::http {
@@ -122,10 +123,11 @@ std::string Processes(const std::vector<core::ProcessView>& processes) {
 
 }  // namespace
 
-std::string IndexPage(const core::StatsView& stats, const std::vector<core::TraceSummary>& traces,
-                      const std::vector<core::Incident>& incidents, std::string_view nonce) {
+std::string IndexPage(const IndexData& data, std::string_view nonce) {
   return PageHead("Spanwatch", nonce, "./", kRefreshSeconds) + "<h1>What is slow, failing or stuck</h1>" +
-         Tiles(stats) + Losses(stats) + Alerts(incidents) + Traces(traces) + Processes(stats.processes) + PageEnd();
+         Tiles(data.stats) + Losses(data.stats) + Alerts(data.incidents) + ServicesPanel(data.health, data.overview) +
+         ErrorsPanel(data.errors) + OperationsPanel(data.overview) + Traces(data.traces) +
+         Processes(data.stats.processes) + PageEnd();
 }
 
 }  // namespace spanwatch::http

@@ -18,11 +18,18 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "sidecar/http/body_stream.h"
+
 namespace spanwatch::http {
 
 struct Reply {
   std::string bytes;
   bool close = false;  // after this answer
+  // What follows `bytes`, which are then the head alone. Taken piece by piece by the workers, at the pace of the
+  // client: a connection holds at most some 128 KiB of it, and no worker while it waits.
+  std::shared_ptr<BodyStream> stream = nullptr;
+  bool chunked =
+      false;  // the stream's pieces are sent as chunks; else the answer ends with the connection: set `close`
 };
 
 struct ListenerOptions {
@@ -35,8 +42,9 @@ struct ListenerOptions {
   std::size_t max_buffered_bytes = 64u << 20;  // requests and answers, all connections
   std::int64_t head_timeout_ms = 5'000;        // from a request's first byte to the end of its head
   std::int64_t body_timeout_ms = 30'000;
-  std::int64_t idle_timeout_ms = 75'000;  // a connection between requests
-  std::int64_t write_timeout_ms = 30'000;
+  std::int64_t idle_timeout_ms = 75'000;   // a connection between requests
+  std::int64_t write_timeout_ms = 30'000;  // for an answer; of a stream: in which nothing at all was taken
+  std::size_t max_streams = 128;           // at once; then 503
   int workers = 3;
   int urgent_workers = 2;
   std::function<bool(std::string_view target)> urgent;  // may be null: nothing is urgent
@@ -47,9 +55,11 @@ struct ListenerOptions {
 
 struct ListenerCounts {
   std::uint64_t connections = 0;  // open now
+  std::uint64_t streams = 0;      // of these: with an answer that is a stream
   std::uint64_t accepted = 0;
   // Ended by us before a request was complete.
   std::uint64_t full = 0, timed_out = 0, head_too_large = 0, body_too_large = 0, bad_request = 0, buffers_full = 0;
+  std::uint64_t streams_full = 0;  // answers that were to be streams, refused
 };
 
 class Listener {
@@ -64,7 +74,8 @@ class Listener {
   // Binds (SO_REUSEADDR alone: a second listener on the port is refused) and starts the threads. The error says what,
   // why, and what to do.
   tl::expected<void, std::string> Start();
-  // Accepts nothing more, lets running requests end and their answers leave for up to a second, then closes everything.
+  // Accepts nothing more, ends streams at once, lets running requests end and their answers leave for up to a second,
+  // then closes everything.
   void Stop();
   int port() const;
   ListenerCounts Counts() const;

@@ -76,6 +76,8 @@ const char* ReasonPhrase(int status) {
       return "OK";
     case 204:
       return "No Content";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 403:
@@ -110,10 +112,12 @@ std::string AnswerBytes(const AnswerParts& parts) {
   };
   if (!parts.content_type.empty()) add("Content-Type", parts.content_type);
   for (const auto& [name, value] : parts.headers) add(name, value);
-  if (parts.status != 204) add("Content-Length", std::to_string(parts.body.size()));
+  if (parts.chunked) add("Transfer-Encoding", "chunked");
+  if (!parts.streamed && parts.status != 204 && parts.status != 304)
+    add("Content-Length", std::to_string(parts.body.size()));
   if (parts.close) add("Connection", "close");
   out += "\r\n";
-  if (!parts.without_body) out += parts.body;
+  if (!parts.without_body && !parts.streamed) out += parts.body;
   return out;
 }
 

@@ -33,6 +33,8 @@ struct AnswerParts {
   std::vector<std::pair<std::string, std::string>> headers;
   bool close = false;
   bool without_body = false;  // the answer to HEAD
+  bool streamed = false;      // the head alone: the body follows, in chunks or until the connection's end
+  bool chunked = false;
 };
 std::string AnswerBytes(const AnswerParts& parts);
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 
+#include "sidecar/http/page_analysis.h"
 #include "sidecar/http/page_frame.h"
 #include "sidecar/http/span_tree.h"
 #include "sidecar/http/text.h"
@@ -12,6 +13,8 @@ namespace spanwatch::http {
 namespace {
 
 constexpr std::uint32_t kMaxIndent = 40;
+constexpr std::size_t kMaxPathMarks = 50;
+constexpr std::size_t kMaxKeptAlerts = 5;
 constexpr double kMinBarPercent = 0.3;  // a short span is still to be seen
 
 std::string Percent(double value) {
@@ -20,19 +23,34 @@ std::string Percent(double value) {
   return buffer;
 }
 
-// The span's place within the trace. SVG attributes, not styles: the Content-Security-Policy forbids inline ones.
-std::string Bar(const core::SpanCopy& span, const core::TraceSummary& trace, std::size_t colour) {
+// A span with its parts of the critical path.
+struct Shown {
+  const core::SpanCopy& span;
+  const std::vector<const core::PathSegment*>& path;
+};
+
+// Percent of the trace, for x and width.
+std::string Place(std::int64_t from_ns, std::int64_t to_ns, const core::TraceSummary& trace) {
   const double whole = std::max<double>(1, static_cast<double>(trace.duration_ns));
   const double left =
-      std::clamp(static_cast<double>(span.start_ns - trace.start_ns) / whole * 100, 0.0, 100 - kMinBarPercent);
-  const double width =
-      std::clamp(static_cast<double>(span.end_ns - span.start_ns) / whole * 100, kMinBarPercent, 100 - left);
-  const bool failed = span.status == core::StatusCode::kError;
-  return "<svg class=\"bar\" role=\"img\" aria-hidden=\"true\"><rect class=\"track\" width=\"100%\" height=\"14\" "
-         "rx=\"3\"/>"
-         "<rect class=\"" +
-         (failed ? std::string("failed") : "c" + std::to_string(colour % 8)) + "\" x=\"" + Percent(left) +
-         "\" width=\"" + Percent(width) + "\" height=\"14\" rx=\"3\"/></svg>";
+      std::clamp(static_cast<double>(from_ns - trace.start_ns) / whole * 100, 0.0, 100 - kMinBarPercent);
+  const double width = std::clamp(static_cast<double>(to_ns - from_ns) / whole * 100, kMinBarPercent, 100 - left);
+  return "x=\"" + Percent(left) + "\" width=\"" + Percent(width) + "\"";
+}
+
+// The span's place within the trace. SVG attributes, not styles: the Content-Security-Policy forbids inline ones.
+std::string Bar(const Shown& shown, const core::TraceSummary& trace, std::size_t colour) {
+  const bool failed = shown.span.status == core::StatusCode::kError;
+  std::string svg =
+      "<svg class=\"bar\" role=\"img\" aria-hidden=\"true\"><rect class=\"track\" width=\"100%\" height=\"14\" "
+      "rx=\"3\"/><rect class=\"" +
+      (failed ? std::string("failed") : "c" + std::to_string(colour % 8)) + "\" " +
+      Place(shown.span.start_ns, shown.span.end_ns, trace) + " height=\"14\" rx=\"3\"/>";
+  for (std::size_t i = 0; i < std::min(shown.path.size(), kMaxPathMarks); ++i) {
+    svg += "<rect class=\"path\" " + Place(shown.path[i]->from_ns, shown.path[i]->to_ns, trace) +
+           " y=\"16\" height=\"3\"/>";
+  }
+  return svg + "</svg>";
 }
 
 std::string ValueText(const core::SpanCopy::Attribute& attribute) {
@@ -91,14 +109,16 @@ std::string Details(const core::SpanCopy& span, const core::TraceSummary& trace)
   return html + "</div>";
 }
 
-std::string Row(const core::SpanCopy& span, std::uint32_t level, const core::TraceSummary& trace, std::size_t colour) {
+std::string Row(const Shown& shown, std::uint32_t level, const core::TraceSummary& trace, std::size_t colour) {
+  const core::SpanCopy& span = shown.span;
   const bool failed = span.status == core::StatusCode::kError;
-  std::string html = failed ? "<details class=\"span bad\"><summary>" : "<details class=\"span\"><summary>";
+  std::string html = failed ? "<details class=\"span bad\" id=\"s-" : "<details class=\"span\" id=\"s-";
+  html += span.span_id.ToHex() + "\"><summary>";
   html += "<span class=\"name d" + std::to_string(std::min(level, kMaxIndent)) + "\"><bdi>" + EscapeHtml(span.name) +
           "</bdi> <span class=\"soft\"><bdi>" + EscapeHtml(span.service) + "</bdi></span>";
   if (failed) html += " " + Badge("error", "error");
   if (span.orphan) html += " " + Badge("warning", "parent missing");
-  html += "</span>" + Bar(span, trace, colour);
+  html += "</span>" + Bar(shown, trace, colour);
   html +=
       "<span class=\"n soft\">+" + DurationText(std::max<std::int64_t>(0, span.start_ns - trace.start_ns)) + "</span>";
   html +=
@@ -150,7 +170,7 @@ std::string Heading(const core::TraceCopy& copy) {
   const std::string id = trace.trace_id.ToHex();
   html += "</h1><div class=\"soft mono\">" + id + " &middot; <a href=\"../api/v1/traces/" + id +
           "\">JSON</a> &middot; <a href=\"../api/v1/traces/" + id +
-          "/analysis\">analysis</a></div><div class=\"tiles\">";
+          "/analysis\">analysis as JSON</a></div><div class=\"tiles\">";
   html += Tile("started", TimeText(trace.start_ns)) + Tile("duration", DurationText(trace.duration_ns));
   html += Tile("spans", std::to_string(trace.span_count)) + Tile("errors", std::to_string(trace.error_count));
   html +=
@@ -163,19 +183,42 @@ std::string Heading(const core::TraceCopy& copy) {
   return html;
 }
 
+std::string KeptNoteHtml(const KeptNote& kept, const core::TraceCopy& trace) {
+  if (!kept.kept) return "";
+  std::string html = "<p class=\"note\">The store has forgotten this trace. This copy was kept because ";
+  html += kept.alerts.size() > 1 ? "alerts " : "alert ";
+  for (std::size_t i = 0; i < std::min(kept.alerts.size(), kMaxKeptAlerts); ++i) {
+    html += (i > 0 ? ", <bdi>" : "<bdi>") + EscapeHtml(kept.alerts[i]) + "</bdi>";
+  }
+  if (kept.alerts.size() > kMaxKeptAlerts) html += " and others";
+  html += kept.alerts.size() > 1 ? " refer to it." : " refers to it.";
+  if (kept.cut) {
+    html += " It was too large to be kept whole: here are the " + Plural(trace.spans.size(), "span") +
+            " of its critical path, of " + std::to_string(trace.summary.span_count) + ".";
+  }
+  return html + "</p>";
+}
+
 }  // namespace
 
-std::string TracePage(const core::TraceCopy& trace, std::string_view nonce) {
+std::string TracePage(const core::TraceCopy& trace, const core::TraceAnalysis& analysis, std::string_view nonce,
+                      const KeptNote& kept) {
   const core::TraceSummary& summary = trace.summary;
   std::string page = PageHead(summary.root_operation + " - trace - Spanwatch", nonce, "../", 0) + Heading(trace);
+  page += KeptNoteHtml(kept, trace);
   std::map<std::string_view, std::size_t> colours;
-  for (const std::string& service : summary.services) colours.emplace(service, colours.size());
-  page += "<div class=\"panel\">";
+  for (const auto& service : summary.services) colours.emplace(service.name, colours.size());
+  std::vector<std::vector<const core::PathSegment*>> path(trace.spans.size());
+  for (const core::PathSegment& segment : analysis.critical_path) {
+    if (segment.span < path.size()) path[segment.span].push_back(&segment);
+  }
+  page += AnalysisPanels(trace, analysis) + "<h2>Spans</h2><div class=\"panel\">";
   std::size_t shown = 0;
   for (const TreeRow& row : OrderAsTree(trace.spans)) {
     if (shown++ == kMaxPageSpans) break;
     const core::SpanCopy& span = trace.spans[row.span];
-    page += Row(span, row.level, summary, colours.emplace(span.service, colours.size()).first->second);
+    page +=
+        Row({span, path[row.span]}, row.level, summary, colours.emplace(span.service, colours.size()).first->second);
   }
   page += "</div>";
   if (trace.spans.size() > kMaxPageSpans) {

@@ -7,18 +7,32 @@
 #include <string_view>
 #include <vector>
 
+#include "sidecar/core/analysis.h"
+#include "sidecar/core/errors_view.h"
+#include "sidecar/core/health_view.h"
+#include "sidecar/core/overview_view.h"
 #include "sidecar/core/snapshot.h"
+#include "sidecar/http/kept.h"
 
 namespace spanwatch::http {
 
 // Spans shown on a trace's page; the API gives all.
 inline constexpr std::size_t kMaxPageSpans = 2000;
 
-std::string TracePage(const core::TraceCopy& trace, std::string_view nonce);
+// `analysis` is that of `trace`. A trace that was kept for an alert says so.
+std::string TracePage(const core::TraceCopy& trace, const core::TraceAnalysis& analysis, std::string_view nonce,
+                      const KeptNote& kept = {});
 // Also for ids that are none. Says what removes a trace.
 std::string MissingTracePage(std::string_view id, const core::StoreView& store, std::string_view nonce);
-std::string IndexPage(const core::StatsView& stats, const std::vector<core::TraceSummary>& traces,
-                      const std::vector<core::Incident>& incidents, std::string_view nonce);
+struct IndexData {
+  core::StatsView stats;
+  std::vector<core::TraceSummary> traces;
+  std::vector<core::Incident> incidents;
+  core::HealthView health;
+  core::OverviewView overview;
+  core::ErrorsView errors;
+};
+std::string IndexPage(const IndexData& data, std::string_view nonce);
 
 }  // namespace spanwatch::http
 

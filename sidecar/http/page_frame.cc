@@ -27,7 +27,7 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8
 th{color:var(--soft);font-weight:500;font-size:.85rem}tr:last-child td{border-bottom:0}td.k{white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}
 td{overflow-wrap:anywhere}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:9px;padding:0 .5rem;font-size:.78rem;line-height:1.35;white-space:nowrap}
-.error,.critical,.died{color:var(--bad)}.warning,.pending,.silent{color:var(--warn)}.success,.resolved,.alive{color:var(--good)}
+.error,.critical,.died{color:var(--bad)}.warning,.pending,.silent{color:var(--warn)}.success,.resolved,.alive,.healthy{color:var(--good)}
 .open,.none,.closed{color:var(--soft)}
 details.span{border-bottom:1px solid var(--line)}details.span:last-child{border-bottom:0}
 summary{display:grid;grid-template-columns:minmax(16rem,2fr) 3fr 6.5rem 6.5rem;gap:.8rem;align-items:center;padding:.3rem .8rem;cursor:pointer;list-style:none}
@@ -35,7 +35,7 @@ summary::-webkit-details-marker{display:none}summary:hover{background:var(--bg)}
 summary .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 summary .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .bad .name{color:var(--bad);font-weight:600}
-svg.bar{width:100%;height:14px;display:block}svg.bar .track{fill:var(--line);opacity:.55}svg.bar .failed{fill:var(--bad)}
+svg.bar{width:100%;height:19px;display:block}svg.bar .path{fill:var(--ink)}td.b{width:35%;min-width:8rem}td.b svg.bar{height:14px;margin-top:.25rem}td.w{width:55%}td.s{width:1%}svg.spark{width:8rem;height:20px;display:block}svg.spark rect{fill:var(--accent)}svg.spark.bad rect{fill:var(--bad)}details.span:target{outline:2px solid var(--accent)}svg.bar .track{fill:var(--line);opacity:.55}svg.bar .failed{fill:var(--bad)}
 .c0{fill:#4c78d8}.c1{fill:#2f9e8f}.c2{fill:#b07cd8}.c3{fill:#d19a2e}.c4{fill:#5b9e3a}.c5{fill:#d46a9f}.c6{fill:#3a9fc4}.c7{fill:#9a8468}
 .more{padding:.2rem .8rem .8rem 2rem;background:var(--bg)}
 .more dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:.3rem 0}.more dt{color:var(--soft)}
@@ -59,9 +59,11 @@ std::string PageHead(std::string_view title, std::string_view nonce, std::string
   }
   page += "</style></head><body><header><b><a href=\"";
   page.append(home).append("\">Spanwatch</a></b>");
-  for (const auto& [path, name] : {std::pair{"metrics", "metrics"}, std::pair{"api/v1/stats", "stats"},
-                                   std::pair{"api/v1/traces", "traces"}, std::pair{"api/v1/alerts", "alerts"},
-                                   std::pair{"api/v1/rules", "rules"}, std::pair{"api/v1/status", "status"}}) {
+  for (const auto& [path, name] :
+       {std::pair{"metrics", "metrics"}, std::pair{"api/v1/stats", "stats"}, std::pair{"api/v1/overview", "overview"},
+        std::pair{"api/v1/services", "services"}, std::pair{"api/v1/errors", "errors"},
+        std::pair{"api/v1/traces", "traces"}, std::pair{"api/v1/alerts", "alerts"}, std::pair{"api/v1/rules", "rules"},
+        std::pair{"api/v1/status", "status"}}) {
     page.append("<a href=\"").append(home).append(path).append("\">").append(name).append("</a>");
   }
   page += "</header><main>\n";

@@ -4,6 +4,9 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 namespace spanwatch::http {
 namespace {
@@ -86,27 +89,116 @@ bool ParseRfc3339(std::string_view text, std::int64_t* out) {
   return true;
 }
 
-bool ApplyNumber(const std::string& name, const std::string& value, std::int64_t now_ns, core::TraceQuery* query) {
-  if (name == "min_duration") {
-    query->min_duration_ns = ParseDurationNs(value);
-    return query->min_duration_ns >= 0;
-  }
-  if (name == "start") return ParseTimeNs(value, now_ns, &query->start_ns);
-  if (name == "end") return ParseTimeNs(value, now_ns, &query->end_ns);
-  double limit = 0;  // "limit"
-  if (!ParseNumber(value, &limit) || limit != std::trunc(limit) || limit < 1 ||
-      limit > static_cast<double>(kMaxTraceLimit)) {
-    return false;
-  }
-  query->limit = static_cast<std::size_t>(limit);
+bool ParseWhole(std::string_view text, std::size_t least, std::size_t most, std::size_t* out) {
+  double number = 0;
+  if (!ParseNumber(text, &number) || number != std::trunc(number)) return false;
+  if (number < static_cast<double>(least) || number > static_cast<double>(most)) return false;
+  *out = static_cast<std::size_t>(number);
   return true;
 }
 
-std::string Allowed(const std::string& name) {
-  if (name == "min_duration") return "a duration with a unit (\"1.5s\", \"250ms\", \"2h\") or in ms";
-  if (name == "limit") return "a whole number from 1 to " + std::to_string(kMaxTraceLimit);
-  if (name == "status") return "\"error\" or \"success\"";
-  return "ms since the epoch, RFC 3339 (\"2024-05-01T10:00:00Z\"), or a duration before now (\"-15m\")";
+bool ParseDuration(std::string_view text, std::int64_t* out) { return (*out = ParseDurationNs(text)) >= 0; }
+
+// "key:value": the key ends at the first colon.
+bool ParseTag(std::string_view text, std::vector<core::NameValue>* tags) {
+  const std::size_t colon = text.find(':');
+  if (colon == 0 || colon == std::string_view::npos || tags->size() == kMaxSearchTags) return false;
+  tags->push_back({std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))});
+  return true;
+}
+
+bool ParseStatus(std::string_view text, core::TraceQuery::Status* out) {
+  *out = text == "error" ? core::TraceQuery::Status::kError : core::TraceQuery::Status::kSuccess;
+  return text == "error" || text == "success";
+}
+
+bool ParseSort(std::string_view text, core::TraceQuery::Sort* out) {
+  using Sort = core::TraceQuery::Sort;
+  constexpr std::pair<std::string_view, Sort> kSorts[] = {{"newest", Sort::kNewest},
+                                                          {"longest", Sort::kLongest},
+                                                          {"errors", Sort::kMostErrors},
+                                                          {"spans", Sort::kMostSpans}};
+  for (const auto& [name, sort] : kSorts) {
+    if (text != name) continue;
+    *out = sort;
+    return true;
+  }
+  return false;
+}
+
+// A parameter of a search: what its value must be, and what takes it over.
+struct SearchParam {
+  std::string_view name;
+  std::string_view allowed;
+  bool (*apply)(std::string_view value, std::int64_t now_ns, core::TraceQuery* query);
+};
+
+constexpr std::string_view kDurationText = "a duration with a unit (\"1.5s\", \"250ms\", \"2h\") or in ms";
+constexpr std::string_view kTimeText =
+    "ms since the epoch, RFC 3339 (\"2024-05-01T10:00:00Z\"), or a duration before now (\"-15m\")";
+
+constexpr SearchParam kSearchParams[] = {
+    {"service", "",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       query->service = value;
+       return true;
+     }},
+    {"operation", "",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       query->operation = value;
+       return true;
+     }},
+    {"tag", "key:value, at most 16 of them",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) { return ParseTag(value, &query->tags); }},
+    {"correlation_id", "",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       query->correlation_id = value;
+       return true;
+     }},
+    {"error", "",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       query->error_text = value;
+       return true;
+     }},
+    {"min_duration", kDurationText,
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       return ParseDuration(value, &query->min_duration_ns);
+     }},
+    {"max_duration", kDurationText,
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       return ParseDuration(value, &query->max_duration_ns);
+     }},
+    {"status", "\"error\" or \"success\"",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) { return ParseStatus(value, &query->status); }},
+    {"start", kTimeText,
+     [](std::string_view value, std::int64_t now_ns, core::TraceQuery* query) {
+       return ParseTimeNs(value, now_ns, &query->start_ns);
+     }},
+    {"end", kTimeText,
+     [](std::string_view value, std::int64_t now_ns, core::TraceQuery* query) {
+       return ParseTimeNs(value, now_ns, &query->end_ns);
+     }},
+    {"sort", "\"newest\", \"longest\", \"errors\" or \"spans\"",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) { return ParseSort(value, &query->sort); }},
+    {"limit", "a whole number from 1 to 1000",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       return ParseWhole(value, 1, kMaxTraceLimit, &query->limit);
+     }},
+    {"offset", "a whole number from 0 to 1000000",
+     [](std::string_view value, std::int64_t, core::TraceQuery* query) {
+       return ParseWhole(value, 0, kMaxTraceOffset, &query->offset);
+     }},
+};
+static_assert(kMaxSearchTags == 16 && kMaxTraceLimit == 1000 && kMaxTraceOffset == 1'000'000, "the texts above say so");
+
+std::string Known(std::string_view extra) {
+  std::string text;
+  for (const SearchParam& param : kSearchParams) {
+    if (!text.empty()) text += &param == std::end(kSearchParams) - 1 && extra.empty() ? " and " : ", ";
+    text += param.name;
+  }
+  if (!extra.empty()) text += " and " + std::string(extra);
+  return text;
 }
 
 }  // namespace
@@ -139,30 +231,22 @@ bool ParseTimeNs(std::string_view text, std::int64_t now_ns, std::int64_t* out) 
   return ParseMs(text, out) || ParseRfc3339(text, out);
 }
 
-tl::expected<core::TraceQuery, ParamError> ParseTraceQuery(const Params& params, std::int64_t now_ns) {
+tl::expected<core::TraceQuery, ParamError> ParseTraceQuery(const Params& params, std::int64_t now_ns,
+                                                           std::string_view extra) {
   core::TraceQuery query;
   for (const auto& [name, value] : params) {
-    if (value.empty()) continue;  // a form sends its empty fields
-    if (params.count(name) > 1) return tl::unexpected(ParamError{"given more than once", name});
-    if (name == "service") {
-      query.service = value;
-    } else if (name == "operation") {
-      query.operation = value;
-    } else if (name == "correlation_id") {
-      query.correlation_id = value;
-    } else if (name == "status") {
-      if (value != "error" && value != "success") return tl::unexpected(ParamError{"must be " + Allowed(name), name});
-      query.status = value == "error" ? core::TraceQuery::Status::kError : core::TraceQuery::Status::kSuccess;
-    } else if (name == "min_duration" || name == "start" || name == "end" || name == "limit") {
-      if (!ApplyNumber(name, value, now_ns, &query))
-        return tl::unexpected(ParamError{"must be " + Allowed(name), name});
-    } else {
-      return tl::unexpected(ParamError{
-          "unknown parameter: service, operation, correlation_id, min_duration, status, start, end and limit are known",
-          name});
-    }
+    if (value.empty() || (!extra.empty() && name == extra)) continue;  // a form sends its empty fields
+    if (params.count(name) > 1 && name != "tag") return tl::unexpected(ParamError{"given more than once", name});
+    const SearchParam* param = std::find_if(std::begin(kSearchParams), std::end(kSearchParams),
+                                            [&known = name](const SearchParam& each) { return each.name == known; });
+    if (param == std::end(kSearchParams))
+      return tl::unexpected(ParamError{"unknown parameter: " + Known(extra) + " are known", name});
+    if (!param->apply(value, now_ns, &query))
+      return tl::unexpected(ParamError{"must be " + std::string(param->allowed), name});
   }
   if (query.start_ns > query.end_ns) return tl::unexpected(ParamError{"start lies after end", "start"});
+  if (query.min_duration_ns > query.max_duration_ns)
+    return tl::unexpected(ParamError{"min_duration is more than max_duration", "min_duration"});
   return query;
 }
 

@@ -14,7 +14,7 @@ namespace spanwatch::http {
 
 using Params = std::multimap<std::string, std::string>;
 
-inline constexpr std::size_t kMaxTraceLimit = 1000;
+inline constexpr std::size_t kMaxTraceLimit = 1000, kMaxTraceOffset = 1'000'000, kMaxSearchTags = 16;
 
 struct ParamError {
   std::string error;  // a sentence: what is wrong, what is allowed
@@ -29,8 +29,10 @@ std::int64_t ParseDurationNs(std::string_view text);
 // `now_ns` ("-15m"). False if it is none of these.
 bool ParseTimeNs(std::string_view text, std::int64_t now_ns, std::int64_t* out);
 
-// Unknown, repeated and bad parameters are errors; an empty value is as good as none.
-tl::expected<core::TraceQuery, ParamError> ParseTraceQuery(const Params& params, std::int64_t now_ns);
+// A search. Unknown, bad and repeated parameters are errors (only `tag` may be repeated); an empty value is as good as
+// none. `extra`: one more parameter that the caller knows and reads itself.
+tl::expected<core::TraceQuery, ParamError> ParseTraceQuery(const Params& params, std::int64_t now_ns,
+                                                           std::string_view extra = {});
 
 }  // namespace spanwatch::http
 

@@ -1,10 +1,13 @@
 #include "sidecar/http/router.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 
 #include "sidecar/http/analysis_json.h"
 #include "sidecar/http/api_json.h"
+#include "sidecar/http/events.h"
+#include "sidecar/http/jaeger.h"
 #include "sidecar/http/page.h"
 #include "spanwatch/ids.h"
 
@@ -13,12 +16,6 @@ namespace {
 
 constexpr std::size_t kIndexTraces = 25;
 constexpr std::string_view kAnalysisPath = "/analysis";
-
-void Fail(Response* response, int status, std::string_view error, std::string_view field = {}) {
-  response->status = status;
-  response->content_type = "application/json";
-  response->body = ErrorJson(error, field);
-}
 
 // A page may load and run nothing but its own style element.
 std::string MakePage(Response* response) {
@@ -35,9 +32,34 @@ std::string MakePage(Response* response) {
   return nonce;
 }
 
+// Handlers that have no parameters; an empty one is as good as none.
+constexpr std::string_view kWithoutParams[] = {"/api/v1/stats", "/api/v1/traces/{id}", "/api/v1/traces/{id}/analysis",
+                                               "/api/v1/rules", "/api/v1/status",      "/api/v1/openapi.json"};
+
+const std::string* UnknownParam(std::string_view handler, const Params& params) {
+  if (std::find(std::begin(kWithoutParams), std::end(kWithoutParams), handler) == std::end(kWithoutParams))
+    return nullptr;
+  const auto given = std::find_if(params.begin(), params.end(), [](const auto& each) { return !each.second.empty(); });
+  return given == params.end() ? nullptr : &given->first;
+}
+
+// Ids are µs of the start and up: greater than those of a run before, and exact in JavaScript.
+std::shared_ptr<EventHub> MakeEvents(const Hooks& hooks) {
+  EventOptions options;
+  options.version = hooks.version;
+  if (hooks.now_ns) options.first_id = static_cast<std::uint64_t>(std::max<std::int64_t>(1, hooks.now_ns() / 1000));
+  return std::make_shared<EventHub>(hooks.engine, std::move(options));
+}
+
 std::string_view LastPart(const std::string& path) { return std::string_view(path).substr(path.rfind('/') + 1); }
 
 }  // namespace
+
+void Fail(Response* response, int status, std::string_view error, std::string_view field) {
+  response->status = status;
+  response->content_type = "application/json";
+  response->body = ErrorJson(error, field);
+}
 
 bool IsUrgent(std::string_view target) {
   const std::string_view path = target.substr(0, target.find('?'));
@@ -60,20 +82,41 @@ const Router::Route Router::kRoutes[] = {
     {"/api/v1/alerts", false, "GET", "/api/v1/alerts", &Router::Alerts},
     {"/api/v1/rules", false, "GET", "/api/v1/rules", &Router::Rules},
     {"/api/v1/status", false, "GET", "/api/v1/status", &Router::Status},
+    {"/api/v1/overview", false, "GET", "/api/v1/overview", &Router::Overview},
+    {"/api/v1/services", false, "GET", "/api/v1/services", &Router::Services},
+    {"/api/v1/dependencies", false, "GET", "/api/v1/dependencies", &Router::Dependencies},
+    {"/api/v1/errors", false, "GET", "/api/v1/errors", &Router::Errors},
+    {"/api/v1/export", false, "GET", "/api/v1/export", &Router::Export},
+    {"/api/v1/events", false, "GET", "/api/v1/events", &Router::Events},
+    {"/api/v1/openapi.json", false, "GET", "/api/v1/openapi.json", &Router::OpenApi},
+    {"/api/services", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/services/", true, "GET", "jaeger", &Router::Jaeger, "/operations", true},
+    {"/api/operations", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/traces", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/traces/", true, "GET", "jaeger", &Router::Jaeger},
+    {"/api/dependencies", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/v3/services", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/v3/operations", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/v3/traces", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/v3/traces/", true, "GET", "jaeger", &Router::Jaeger, {}, true},  // base64
+    {"/api/v3/trace-summaries", false, "GET", "jaeger", &Router::Jaeger},
+    {"/api/metrics/", true, "GET", "jaeger", &Router::Jaeger},
 };
 
-// A prefix route takes one more part of the path and its suffix, not a tree below it.
+// A prefix route takes one more part of the path and its suffix, not a tree below it; a deep one takes all between.
 bool Router::Matches(const Route& route, std::string_view path) {
   if (!route.prefix) return path == route.path;
   if (!path.starts_with(route.path) || !path.ends_with(route.suffix)) return false;
   if (path.size() <= route.path.size() + route.suffix.size()) return false;
   path.remove_prefix(route.path.size());
   path.remove_suffix(route.suffix.size());
-  return path.find('/') == std::string_view::npos;
+  return route.deep || path.find('/') == std::string_view::npos;
 }
 
 Router::Router(const Options& options, Hooks hooks)
-    : hooks_(std::move(hooks)), access_(options.host, options.external_url, options.allowed_hosts) {}
+    : hooks_(std::move(hooks)),
+      access_(options.host, options.external_url, options.allowed_hosts),
+      events_(MakeEvents(hooks_)) {}
 
 Response Router::Handle(const Request& request) const {
   Response response;
@@ -91,28 +134,45 @@ Response Router::Handle(const Request& request) const {
     Fail(&response, 405, "this path takes " + std::string(found->method));
     response.headers.emplace_back("Allow", found->method == "GET" ? "GET, HEAD" : std::string(found->method));
   } else {
-    (this->*found->handle)(request, &response);
+    Answer(*found, request, &response);
   }
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
 
+void Router::Answer(const Route& route, const Request& request, Response* response) const {
+  // Read before what it stands for: an answer may be newer than its tag, never older.
+  const std::uint64_t generation = hooks_.engine != nullptr ? hooks_.engine->Generation() : 0;
+  const std::string tag = tags_.Of(route.name, request.params, generation, hooks_.now_ns ? hooks_.now_ns() : 0);
+  if (const std::string* unknown = UnknownParam(route.name, request.params)) {
+    Fail(response, 400, "unknown parameter: none is known here", *unknown);
+  } else if (!tag.empty() && EntityTags::Matches(request.if_none_match, tag)) {
+    response->status = 304;
+  } else {
+    (this->*route.handle)(request, response);
+  }
+  if (!tag.empty() && (response->status == 200 || response->status == 304)) response->headers.emplace_back("ETag", tag);
+}
+
 void Router::Index(const Request&, Response* response) const {
   core::TraceQuery query;
   query.limit = kIndexTraces;
+  const core::Engine& engine = *hooks_.engine;
   const std::string nonce = MakePage(response);
-  response->body =
-      IndexPage(hooks_.engine->Stats(), hooks_.engine->FindTraces(query), hooks_.engine->Incidents(), nonce);
+  response->body = IndexPage({engine.Stats(), engine.FindTraces(query), engine.Incidents(), engine.GetHealth(),
+                              engine.GetOverview(), engine.GetErrors()},
+                             nonce);
 }
 
 void Router::TraceHtml(const Request& request, Response* response) const {
   const std::string_view id = LastPart(request.path);
   TraceId trace_id;
-  const auto trace = TraceId::FromHex(id, &trace_id) ? hooks_.engine->GetTrace(trace_id) : std::nullopt;
+  KeptNote note;
+  const auto trace = TraceId::FromHex(id, &trace_id) ? StoredOrKept(trace_id, &note) : std::nullopt;
   const std::string nonce = MakePage(response);
   if (trace) {
-    response->body = TracePage(*trace, nonce);
+    response->body = TracePage(*trace, Analyse(*trace), nonce, note);
   } else {
     response->status = 404;
     response->body = MissingTracePage(id, hooks_.engine->Stats().store, nonce);
@@ -151,30 +211,48 @@ void Router::Stats(const Request&, Response* response) const {
 void Router::Traces(const Request& request, Response* response) const {
   const auto query = ParseTraceQuery(request.params, hooks_.now_ns ? hooks_.now_ns() : 0);
   if (!query) return Fail(response, 400, query.error().error, query.error().field);
-  response->body = TracesJson(hooks_.engine->FindTraces(*query));
+  std::size_t total = 0;
+  const auto traces = hooks_.engine->FindTraces(*query, &total);
+  response->body = TracesJson(traces, *query, total);
 }
 
-std::optional<core::TraceCopy> Router::FindTrace(std::string_view hex, Response* response) const {
+std::optional<core::TraceCopy> Router::StoredOrKept(const TraceId& id, KeptNote* note) const {
+  auto trace = hooks_.engine->GetTrace(id);
+  if (trace || !hooks_.kept_trace) return trace;
+  auto kept = hooks_.kept_trace(id);
+  if (!kept) return std::nullopt;
+  *note = std::move(kept->note);
+  return std::move(kept->trace);
+}
+
+std::optional<core::TraceCopy> Router::FindTrace(std::string_view hex, Response* response, KeptNote* note) const {
   TraceId id;
   if (!TraceId::FromHex(hex, &id)) {
     Fail(response, 400, "must have 32 hexadecimal digits, not all of them 0", "id");
     return std::nullopt;
   }
-  auto trace = hooks_.engine->GetTrace(id);
+  auto trace = StoredOrKept(id, note);
   if (!trace) Fail(response, 404, "this trace is not stored: removed by a limit, or never here", "id");
   return trace;
 }
 
+core::TraceAnalysis Router::Analyse(const core::TraceCopy& trace) const {
+  auto options = hooks_.analysis_options ? hooks_.analysis_options() : core::AnalysisOptions();
+  options.history = hooks_.engine->GetHistory(trace);
+  return core::Analyse(trace, options);
+}
+
 void Router::OneTrace(const Request& request, Response* response) const {
-  if (const auto trace = FindTrace(LastPart(request.path), response)) response->body = TraceJson(*trace);
+  KeptNote note;
+  if (const auto trace = FindTrace(LastPart(request.path), response, &note)) response->body = TraceJson(*trace, note);
 }
 
 void Router::Analysis(const Request& request, Response* response) const {
   const std::string path = request.path.substr(0, request.path.size() - kAnalysisPath.size());
-  const auto trace = FindTrace(LastPart(path), response);
+  KeptNote note;
+  const auto trace = FindTrace(LastPart(path), response, &note);
   if (!trace) return;
-  const auto options = hooks_.analysis_options ? hooks_.analysis_options() : core::AnalysisOptions();
-  response->body = AnalysisJson(*trace, core::Analyse(*trace, options));
+  response->body = AnalysisJson(*trace, Analyse(*trace), note);
 }
 
 void Router::Alerts(const Request& request, Response* response) const {
@@ -192,6 +270,10 @@ void Router::Alerts(const Request& request, Response* response) const {
 void Router::Rules(const Request&, Response* response) const {
   const auto rules = hooks_.engine->Rules();
   response->body = RulesJson(rules ? *rules : core::RuleSet(), hooks_.engine->Incidents());
+}
+
+void Router::Jaeger(const Request& request, Response* response) const {
+  AnswerJaeger(*hooks_.engine, hooks_.now_ns ? hooks_.now_ns() : 0, request, response);
 }
 
 void Router::Status(const Request&, Response* response) const {

@@ -2,6 +2,7 @@
 #ifndef SPANWATCH_SIDECAR_HTTP_ROUTER_H_
 #define SPANWATCH_SIDECAR_HTTP_ROUTER_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,8 @@
 #include <vector>
 
 #include "sidecar/http/access.h"
+#include "sidecar/http/body_stream.h"
+#include "sidecar/http/entity_tag.h"
 #include "sidecar/http/params.h"
 #include "sidecar/http/server.h"
 
@@ -21,6 +24,8 @@ struct Request {
   std::string accept;
   std::optional<std::string> host;
   std::optional<std::string> origin;
+  std::string if_none_match;
+  std::string last_event_id;  // of an event stream that goes on
   bool has_body = false;
 };
 
@@ -28,12 +33,18 @@ struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::shared_ptr<BodyStream> stream;  // instead of `body`; null: none
   std::vector<std::pair<std::string, std::string>> headers;
   const char* handler = "other";  // of a fixed set, for metrics
 };
 
 // Requests that must be answered while others are slow: metrics, health, reload. `target` may have a query.
 bool IsUrgent(std::string_view target);
+
+// An error as every path of the native API answers it. `field`: the parameter that is wrong; may be empty.
+void Fail(Response* response, int status, std::string_view error, std::string_view field = {});
+
+class EventHub;  // events.h
 
 class Router {
  public:
@@ -48,12 +59,18 @@ class Router {
     const char* name;
     void (Router::*handle)(const Request&, Response*) const;
     std::string_view suffix = {};  // of a prefix route: what follows the id
+    bool deep = false;             // the id may have slashes (sent as %2F)
   };
   static const Route kRoutes[];
   static bool Matches(const Route& route, std::string_view path);
+  void Answer(const Route& route, const Request& request, Response* response) const;
 
+  // From the store, or as it was kept for an alert: `note` tells.
+  std::optional<core::TraceCopy> StoredOrKept(const TraceId& id, KeptNote* note) const;
   // Nothing: `response` says why.
-  std::optional<core::TraceCopy> FindTrace(std::string_view hex, Response* response) const;
+  std::optional<core::TraceCopy> FindTrace(std::string_view hex, Response* response, KeptNote* note) const;
+
+  core::TraceAnalysis Analyse(const core::TraceCopy& trace) const;
 
   void Index(const Request& request, Response* response) const;
   void TraceHtml(const Request& request, Response* response) const;
@@ -68,9 +85,19 @@ class Router {
   void Alerts(const Request& request, Response* response) const;
   void Rules(const Request& request, Response* response) const;
   void Status(const Request& request, Response* response) const;
+  void Overview(const Request& request, Response* response) const;      // api_overview.cc
+  void Services(const Request& request, Response* response) const;      // api_services.cc
+  void Dependencies(const Request& request, Response* response) const;  // api_services.cc
+  void Errors(const Request& request, Response* response) const;        // api_errors.cc
+  void Export(const Request& request, Response* response) const;        // api_export.cc
+  void Events(const Request& request, Response* response) const;        // api_events.cc
+  void OpenApi(const Request& request, Response* response) const;       // api_openapi.cc
+  void Jaeger(const Request& request, Response* response) const;
 
   const Hooks hooks_;
   const Access access_;
+  const EntityTags tags_;
+  const std::shared_ptr<EventHub> events_;
 };
 
 }  // namespace spanwatch::http

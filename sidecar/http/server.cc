@@ -10,6 +10,7 @@
 #include "sidecar/core/mutex.h"
 #include "sidecar/http/api_json.h"
 #include "sidecar/http/listener.h"
+#include "sidecar/http/message.h"
 #include "sidecar/http/router.h"
 
 namespace spanwatch::http {
@@ -57,6 +58,32 @@ void Simplify(httplib::Request& request) {
   request.headers.erase("Expect");
 }
 
+// What cpp-httplib cannot send: a body that is made while it is sent, and an answer that has none.
+struct OwnAnswer {
+  bool used = false;
+  bool http10 = false, head = false;
+  Response response;
+};
+
+// The answer's bytes, or those before its stream.
+Reply MakeReply(OwnAnswer answer, bool close) {
+  AnswerParts parts;
+  parts.status = answer.response.status;
+  parts.headers = std::move(answer.response.headers);
+  const bool streams = answer.response.stream != nullptr;
+  if (parts.status != 304) parts.content_type = std::move(answer.response.content_type);
+  parts.streamed = streams;
+  parts.chunked = streams && !answer.http10;
+  parts.close = close || (streams && answer.http10);
+  parts.without_body = answer.head;
+  Reply reply;
+  reply.bytes = AnswerBytes(parts);
+  reply.close = parts.close;
+  if (!answer.head) reply.stream = std::move(answer.response.stream);
+  reply.chunked = parts.chunked;
+  return reply;
+}
+
 class Protocol : private httplib::Server {
  public:
   using Handle = std::function<Response(const Request&)>;
@@ -72,9 +99,15 @@ class Protocol : private httplib::Server {
       request.accept = in.get_header_value("Accept");
       request.host = Header(in, "Host");
       request.origin = Header(in, "Origin");
+      request.if_none_match = in.get_header_value("If-None-Match");
+      request.last_event_id = in.get_header_value("Last-Event-ID");
       request.has_body = in.has_header("Content-Length") && in.get_header_value("Content-Length") != "0";
       Response response = handle(request);
       out.status = response.status;
+      if (response.stream != nullptr || response.status == 304) {
+        *own_ = {true, in.version == "HTTP/1.0", in.method == "HEAD", std::move(response)};
+        return HandlerResponse::Handled;
+      }
       for (const auto& [name, value] : response.headers) out.set_header(name, value);
       out.set_content(std::move(response.body), response.content_type);
       return HandlerResponse::Handled;
@@ -92,10 +125,20 @@ class Protocol : private httplib::Server {
   Reply Answer(std::string request) {
     MemoryStream stream(std::move(request));
     bool closed = false;
+    OwnAnswer own;
+    own_ = &own;
     const bool good = process_request(stream, false, closed, Simplify);
-    return {stream.TakeOutput(), !good || closed};
+    own_ = nullptr;
+    if (own.used) return MakeReply(std::move(own), !good || closed);
+    return {stream.TakeOutput(), !good || closed, nullptr, false};
   }
+
+ private:
+  // cpp-httplib hands nothing of ours to its handlers.
+  static thread_local OwnAnswer* own_;
 };
+
+thread_local OwnAnswer* Protocol::own_ = nullptr;
 
 ListenerOptions MakeListenerOptions(const Options& options) {
   ListenerOptions result;
@@ -121,12 +164,14 @@ class Server::Impl {
     Counts counts;
     const ListenerCounts connections = listener_.Counts();
     counts.connections = connections.connections;
+    counts.streams = connections.streams;
     counts.rejected_connections = {{"full", connections.full},
                                    {"timeout", connections.timed_out},
                                    {"head_too_large", connections.head_too_large},
                                    {"body_too_large", connections.body_too_large},
                                    {"bad_request", connections.bad_request},
-                                   {"buffers_full", connections.buffers_full}};
+                                   {"buffers_full", connections.buffers_full},
+                                   {"streams_full", connections.streams_full}};
     MutexLock lock(&mutex_);
     for (const auto& [key, count] : requests_) counts.requests.push_back({key.first, key.second, count});
     return counts;

@@ -5,12 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
 
 #include "sidecar/core/analysis.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/http/kept.h"
 
 namespace spanwatch::http {
 
@@ -28,8 +30,13 @@ struct Hooks {
   std::function<bool()> ready;                                                               // /readyz, /-/ready
   std::function<tl::expected<void, std::string>()> reload;  // POST /-/reload; error text for the answer
   std::function<std::string()> status_json;                 // /api/v1/status: one JSON object
+  std::string version;                                      // of the sidecar, for /api/v1/events
   std::function<std::int64_t()> now_ns;                     // wall clock, for relative parameters
   std::function<core::AnalysisOptions()> analysis_options;  // thresholds and history; empty: the defaults
+  // A trace that the engine no longer stores, if it was kept for an alert. Empty: none is.
+  std::function<std::optional<KeptTrace>(const TraceId&)> kept_trace;
+  // A trace as the bytes of an OTLP TracesData; several of them in a row are one again. Empty: no such export.
+  std::function<std::string(const core::TraceCopy&)> encode_otlp;
 };
 
 class Server {
@@ -54,6 +61,7 @@ class Server {
     std::vector<Requests> requests;
     std::vector<core::ReasonCount> rejected_connections;
     std::uint64_t connections = 0;  // open now
+    std::uint64_t streams = 0;      // of these: exports and event streams
   };
   Counts GetCounts() const;
 

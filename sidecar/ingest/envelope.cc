@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/ingest/pbf.h"
-#include "sidecar/ingest/utf8.h"
 
 namespace spanwatch::ingest {
 namespace {
@@ -22,7 +22,7 @@ bool IsReason(std::string_view text) {
 }
 
 bool IsText(std::string_view text, std::size_t max_bytes) {
-  return text.size() <= max_bytes && (IsAscii(text) || IsUtf8(text));
+  return text.size() <= max_bytes && (core::IsAscii(text) || core::IsUtf8(text));
 }
 
 bool IsName(std::string_view text) { return !text.empty() && IsText(text, kMaxNameBytes); }

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/ingest/otlp_wire.h"
-#include "sidecar/ingest/utf8.h"
 
 namespace spanwatch::ingest {
 namespace {
@@ -42,12 +42,12 @@ std::string StatusProtobuf(int http_status, std::string_view message) {
   std::string out;
   AppendTag(1, 0, &out);
   AppendVarint(static_cast<std::uint64_t>(RpcCode(http_status)), &out);
-  AppendField(2, CutUtf8(message, kMaxMessageBytes), &out);
+  AppendField(2, core::CutUtf8(message, kMaxMessageBytes), &out);
   return out;
 }
 
 std::string StatusJson(int http_status, std::string_view message) {
-  return Dump({{"code", RpcCode(http_status)}, {"message", CutUtf8(message, kMaxMessageBytes)}});
+  return Dump({{"code", RpcCode(http_status)}, {"message", core::CutUtf8(message, kMaxMessageBytes)}});
 }
 
 std::string ExportResponseProtobuf(std::uint64_t rejected, std::string_view message) {
@@ -56,7 +56,7 @@ std::string ExportResponseProtobuf(std::uint64_t rejected, std::string_view mess
     AppendTag(1, 0, &partial);
     AppendVarint(rejected, &partial);
   }
-  if (!message.empty()) AppendField(2, CutUtf8(message, kMaxMessageBytes), &partial);
+  if (!message.empty()) AppendField(2, core::CutUtf8(message, kMaxMessageBytes), &partial);
   std::string out;
   if (!partial.empty()) AppendField(1, partial, &out);
   return out;
@@ -65,7 +65,7 @@ std::string ExportResponseProtobuf(std::uint64_t rejected, std::string_view mess
 std::string ExportResponseJson(std::uint64_t rejected, std::string_view message) {
   nlohmann::ordered_json partial = nlohmann::ordered_json::object();
   if (rejected != 0) partial["rejectedSpans"] = std::to_string(rejected);  // 64-bit numbers are strings
-  if (!message.empty()) partial["errorMessage"] = CutUtf8(message, kMaxMessageBytes);
+  if (!message.empty()) partial["errorMessage"] = core::CutUtf8(message, kMaxMessageBytes);
   return partial.empty() ? "{}" : Dump({{"partialSuccess", std::move(partial)}});
 }
 

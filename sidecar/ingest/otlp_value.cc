@@ -5,8 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/ingest/pbf.h"
-#include "sidecar/ingest/utf8.h"
 
 namespace spanwatch::ingest {
 namespace {
@@ -123,12 +123,12 @@ class JsonWriter {
   void String(std::string_view text) {
     const std::size_t room = Full() ? 0 : kMaxStringBytes - out_->size();
     if (text.size() > room) {
-      text = CutUtf8(text, room);
+      text = core::CutUtf8(text, room);
       cut_ = true;
     }
     std::string repaired;
-    if (!IsAscii(text) && !IsUtf8(text)) {
-      repaired = RepairUtf8(text);
+    if (!core::IsAscii(text) && !core::IsUtf8(text)) {
+      repaired = core::RepairUtf8(text);
       text = repaired;
     }
     constexpr char kDigits[] = "0123456789abcdef";
@@ -249,10 +249,10 @@ inline bool ShortPair(std::string_view bytes, std::string_view* key, std::string
 
 std::string_view TextKeeper::Mend(std::string_view text, bool* cut) {
   if (text.size() > kMaxStringBytes) {
-    text = CutUtf8(text, kMaxStringBytes);
+    text = core::CutUtf8(text, kMaxStringBytes);
     *cut = true;
   }
-  return IsUtf8(text) ? text : Keep(RepairUtf8(text), cut);
+  return core::IsUtf8(text) ? text : Keep(core::RepairUtf8(text), cut);
 }
 
 std::string_view TextKeeper::Keep(std::string text, bool* cut) {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "sidecar/core/span_batch.h"
-#include "sidecar/ingest/utf8.h"
+#include "sidecar/core/utf8.h"
 
 namespace spanwatch::ingest {
 
@@ -25,7 +25,7 @@ class TextKeeper {
 
   // `text` itself if it is good. Sets *cut if something was left out.
   std::string_view Text(std::string_view text, bool* cut) {
-    return text.size() <= kMaxStringBytes && IsAscii(text) ? text : Mend(text, cut);
+    return text.size() <= kMaxStringBytes && core::IsAscii(text) ? text : Mend(text, cut);
   }
   std::string_view Keep(std::string text, bool* cut);
 

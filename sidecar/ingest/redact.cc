@@ -1,9 +1,9 @@
 #include "sidecar/ingest/redact.h"
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/ingest/otlp_schema.h"
 #include "sidecar/ingest/otlp_wire.h"
 #include "sidecar/ingest/redact_keys.h"
-#include "sidecar/ingest/utf8.h"
 
 namespace spanwatch::ingest {
 namespace {
@@ -78,8 +78,8 @@ class Walker {
   }
 
   bool Text(std::string_view text, std::string* out) {
-    if (IsAscii(text) || IsUtf8(text)) return RedactText(text, out, &result_->counts);
-    const std::string repaired = RepairUtf8(text);
+    if (core::IsAscii(text) || core::IsUtf8(text)) return RedactText(text, out, &result_->counts);
+    const std::string repaired = core::RepairUtf8(text);
     if (!RedactText(repaired, out, &result_->counts)) *out = repaired;
     return true;
   }

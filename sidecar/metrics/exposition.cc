@@ -43,10 +43,12 @@ class Exposition::Impl {
     WriteLedger(stats, writer);
     WriteProcesses(stats.processes, writer);
     WriteServices(stats.services, writer);
+    WriteHealth(sources_.engine->GetHealth(), writer);
     WriteAlerts(sources_.engine->Incidents(), sources_.engine->Rules().get(), stats.incidents_dropped, writer);
     const core::MetricsView metrics = sources_.engine->Metrics();
     WriteTraceHistograms(metrics, writer);
     WriteSpanMetrics(metrics, sources_.duration_in_milliseconds, writer);
+    WriteDependencies(sources_.engine->GetDependencies(), sources_.duration_in_milliseconds, writer);
     if (!sources_.forward) return;
     ForwardCounts forward = sources_.forward();
     forward.dropped_traces.push_back({"engine_full", stats.forward_dropped});

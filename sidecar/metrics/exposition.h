@@ -25,6 +25,7 @@ struct OutboxCounts {
   bool enabled = false, writable = false;
   std::uint64_t bytes = 0, pending = 0, committed = 0, repeats = 0, write_errors = 0, corruptions = 0, given_up = 0,
                 unreadable = 0;
+  std::uint64_t kept_traces = 0, kept_trace_bytes = 0, kept_write_errors = 0;
 };
 
 // http::Server::GetCounts(), without metrics/ knowing http/.

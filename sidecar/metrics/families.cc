@@ -250,6 +250,10 @@ void WriteOutbox(const OutboxCounts& counts, Writer* writer) {
   Counter(writer, "spanwatch_outbox_corruptions", Number(counts.corruptions), "Damaged files put aside.");
   Counter(writer, "spanwatch_outbox_given_up", Number(counts.given_up), "Changes that never got onto the disk.");
   Counter(writer, "spanwatch_outbox_unreadable", Number(counts.unreadable), "Rows that could not be read back.");
+  Gauge(writer, "spanwatch_kept_traces", Number(counts.kept_traces), "Traces kept because alerts refer to them.");
+  Gauge(writer, "spanwatch_kept_trace_bytes", Number(counts.kept_trace_bytes), "Size of the kept traces.");
+  Counter(writer, "spanwatch_kept_trace_write_errors", Number(counts.kept_write_errors),
+          "Writes of kept traces that failed; they wait in memory.");
 }
 
 void WriteJournal(const JournalCounts& counts, Writer* writer) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "sidecar/core/health_view.h"
 #include "sidecar/core/rule.h"
 #include "sidecar/core/snapshot.h"
 #include "sidecar/metrics/exposition.h"
@@ -24,6 +25,8 @@ void WriteStore(const core::StatsView& stats, Writer* writer);
 void WriteLedger(const core::StatsView& stats, Writer* writer);  // sums over processes, refusals
 void WriteProcesses(const std::vector<core::ProcessView>& processes, Writer* writer);
 void WriteServices(const std::vector<core::ServiceStats>& services, Writer* writer);
+void WriteHealth(const core::HealthView& health, Writer* writer);
+void WriteDependencies(const core::DependencyView& dependencies, bool milliseconds, Writer* writer);
 void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleSet* rules, std::uint64_t dropped,
                  Writer* writer);
 void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* writer);

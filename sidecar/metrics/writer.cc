@@ -4,56 +4,26 @@
 #include <cmath>
 #include <utility>
 
+#include "sidecar/core/utf8.h"
+
 namespace spanwatch::metrics {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-// Length of the valid UTF-8 sequence at text[at], 0 if it is none (overlong, surrogate, out of range, cut).
-std::size_t SequenceLength(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const std::size_t left = text.size() - at;
-  const unsigned char lead = byte(0);
-  std::size_t length = 0;
-  unsigned char low = 0x80, high = 0xBF;  // range of the second byte
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3;
-    if (lead == 0xE0) low = 0xA0;
-    if (lead == 0xED) high = 0x9F;
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;
-  }
-  if (length == 0 || left < length || byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
-  }
-  return length;
-}
-
 void AppendEscaped(std::string_view value, std::string* out) {
-  for (std::size_t i = 0; i < value.size();) {
-    const char c = value[i];
+  std::string repaired;
+  if (!core::IsAscii(value) && !core::IsUtf8(value)) value = repaired = core::RepairUtf8(value);
+  for (const char c : value) {
     if (c == '\\' || c == '"') {
       out->push_back('\\');
       out->push_back(c);
-      ++i;
     } else if (c == '\n') {
       out->append("\\n");
-      ++i;
     } else if (c == '\0') {  // Prometheus' lexer takes it as the end of input
       out->append(kReplacement);
-      ++i;
-    } else if (const std::size_t length = SequenceLength(value, i); length == 0) {
-      out->append(kReplacement);
-      ++i;
     } else {
-      out->append(value, i, length);
-      i += length;
+      out->push_back(c);
     }
   }
 }

@@ -88,6 +88,7 @@ std::string Value(const Incident& incident) {
   const bool worse = incident.direction == core::Direction::kAbove ? incident.worst_value > incident.value
                                                                    : incident.worst_value < incident.value;
   if (worse) text += ", at worst " + show(incident.worst_value);
+  if (incident.unit == core::Unit::kHealth) return text;  // its limit is the status itself
   text += incident.direction == core::Direction::kAbove ? ", limit " : ", lower limit ";
   return text + show(incident.threshold);
 }
@@ -187,6 +188,7 @@ Json Fields(const Incident& incident, const CardContext& context) {
   AddField(&fields, "Service", UserLabel(incident, "service"), true);
   AddField(&fields, "Operation", UserLabel(incident, "operation"), true);
   AddField(&fields, "Slowest trace", TraceText(incident, context), false);
+  if (incident.worst_trace.IsValid()) AddField(&fields, "Critical path", PathText(context.path), false);
   AddField(&fields, "Last error", EscapeUserText(incident.last_error, kErrorUnits), false);
   AddField(&fields, "Lost spans", Losses(incident), true);
   AddField(&fields, "Labels", OtherLabels(incident), false);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/notify/critical_path.h"
 
 namespace spanwatch::notify {
 
@@ -20,6 +21,7 @@ struct CardContext {
   Reason reason = Reason::kNew;
   bool trace_stored = true;  // false: the trace is named, not linked
   std::string earlier_link;  // of the message that this one replaces; may be empty
+  CriticalPath path;         // of the worst trace; empty: not shown
   bool unwatched = false;    // resolved only because a restarted Spanwatch does not watch it any more
 };
 

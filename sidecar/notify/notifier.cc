@@ -6,11 +6,24 @@
 #include "sidecar/core/mutex.h"
 #include "sidecar/notify/committer.h"
 #include "sidecar/notify/discord_url.h"
+#include "sidecar/notify/kept_traces.h"
 #include "sidecar/notify/outbox.h"
 #include "sidecar/notify/steady.h"
 #include "sidecar/notify/worker.h"
 
 namespace spanwatch::notify {
+namespace {
+
+KeptIndex::Limits KeptLimits(const Options& options) {
+  KeptIndex::Limits limits;
+  std::int64_t bytes = options.kept_max_bytes;
+  if (!options.state_path.empty()) bytes = std::min(bytes, options.state_max_bytes / 4);
+  limits.all_bytes = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 0));
+  limits.incidents = std::max<std::size_t>(options.queue_limit, 1);
+  return limits;
+}
+
+}  // namespace
 
 std::string WebhookUrlProblem(const std::string& url) {
   const auto parsed = ParseWebhookUrl(url);
@@ -31,6 +44,10 @@ class Notifier::Impl {
           [this](const auto& transitions, std::uint64_t sequence) { Deliver(transitions, sequence); },
           [this](const auto& living) { DoReconcile(living); });
     }
+    if (options.find_trace) {
+      kept_ = std::make_shared<KeptTraces>(outbox_, KeptLimits(options), options.find_trace,
+                                           [this](const auto& incidents) { Refresh(incidents); });
+    }
     Apply(options);
   }
 
@@ -40,7 +57,9 @@ class Notifier::Impl {
     if (outbox_ != nullptr) {
       outbox_->Open();
       outbox_->ForgetAllBut(Names());
+      if (kept_ != nullptr) kept_->Load();
     }
+    if (kept_ != nullptr && !holding_) kept_->Start();
     for (const auto& worker : workers_) Begin(worker.get());
     if (committer_ != nullptr) committer_->Start();
   }
@@ -59,11 +78,18 @@ class Notifier::Impl {
   std::int64_t CommittedNs() const { return outbox_ == nullptr ? INT64_MIN : outbox_->committed_ns(); }
 
   OutboxStatus GetOutboxStatus() const {
-    if (outbox_ == nullptr) return {};
-    OutboxStatus status = outbox_->GetStatus();
-    status.pending += committer_->Waiting();
-    status.given_up += committer_->Dropped();
+    OutboxStatus status;
+    if (outbox_ != nullptr) {
+      status = outbox_->GetStatus();
+      status.pending += committer_->Waiting();
+      status.given_up += committer_->Dropped();
+    }
+    if (kept_ != nullptr) kept_->AddTo(&status);
     return status;
+  }
+
+  std::optional<KeptCopy> GetKeptTrace(const TraceId& id) const {
+    return kept_ == nullptr ? std::nullopt : kept_->Get(id);
   }
 
   // Targets are known by name; those that are no longer named end.
@@ -81,7 +107,7 @@ class Notifier::Impl {
           (*it)->Configure(target, options);
           next.push_back(*it);
         } else {
-          next.push_back(std::make_shared<Worker>(target, options, gate_, outbox_));
+          next.push_back(std::make_shared<Worker>(target, options, gate_, outbox_, kept_));
           if (started_) Begin(next.back().get());
         }
       }
@@ -110,6 +136,7 @@ class Notifier::Impl {
       workers = workers_;
     }
     undelivered += StopAll(workers, deadline - SteadyNow());
+    if (kept_ != nullptr) kept_->Stop(deadline);
     if (outbox_ != nullptr && !disk_hangs) outbox_->Close();
     return undelivered;
   }
@@ -138,13 +165,24 @@ class Notifier::Impl {
   }
 
   void Deliver(const std::vector<core::Transition>& transitions, std::uint64_t sequence) EXCLUDES(mutex_) {
+    // Before the workers: their messages may wait a little for what it finds.
+    if (kept_ != nullptr) kept_->Enqueue(transitions);
     MutexLock lock(&mutex_);
     for (const auto& worker : workers_) worker->Enqueue(transitions, sequence);
+  }
+
+  void Refresh(const std::vector<std::string>& incidents) EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    for (const auto& worker : workers_) worker->Refresh(incidents);
   }
 
   void DoReconcile(const std::vector<core::Incident>& living) EXCLUDES(mutex_) {
     MutexLock lock(&mutex_);
     const bool was_holding = std::exchange(holding_, false);
+    if (kept_ != nullptr) {
+      kept_->Reconcile(living);
+      if (started_ && !stopped_) kept_->Start();
+    }
     for (const auto& worker : workers_) {
       worker->Reconcile(living, outbox_ != nullptr && outbox_->was_new());
       if (was_holding && started_ && !stopped_) worker->Start();
@@ -165,6 +203,7 @@ class Notifier::Impl {
   const std::shared_ptr<GlobalGate> gate_ = std::make_shared<GlobalGate>(0);
   std::shared_ptr<Outbox> outbox_;  // these two: fixed from construction on; null without a file
   std::shared_ptr<Committer> committer_;
+  std::shared_ptr<KeptTraces> kept_;  // fixed from construction on; null without Options::find_trace
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Worker>> workers_ GUARDED_BY(mutex_);
   bool holding_ GUARDED_BY(mutex_);  // nothing is sent before the fold is done
@@ -180,6 +219,7 @@ void Notifier::Enqueue(std::vector<core::Transition> transitions) { impl_->Enque
 std::int64_t Notifier::CommittedNs() const { return impl_->CommittedNs(); }
 void Notifier::Reconcile(const std::vector<core::Incident>& living) { impl_->Reconcile(living); }
 OutboxStatus Notifier::GetOutboxStatus() const { return impl_->GetOutboxStatus(); }
+std::optional<KeptCopy> Notifier::GetKeptTrace(const TraceId& id) const { return impl_->GetKeptTrace(id); }
 std::size_t Notifier::Stop(std::int64_t budget_ns) { return impl_->Stop(budget_ns); }
 void Notifier::Reconfigure(Options options) { impl_->Apply(options); }
 std::vector<TargetStatus> Notifier::Status() const { return impl_->Status(); }

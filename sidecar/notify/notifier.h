@@ -7,6 +7,9 @@
 // least once: only when the process died between a post and the writing down of its answer may a message come twice,
 // and that is counted (possible_duplicates). Without a working disk it goes on in memory and says so (GetOutboxStatus).
 //
+// Of each incident's worst trace a copy is kept beside it, so that the message's link lives when the store has
+// forgotten the trace, and the message tells the top of its critical path (Options::find_trace).
+//
 // Threads: every function may be called from any thread. Enqueue only queues: it never waits for network or disk.
 // Start, Reconfigure and Stop may wait for the disk.
 #ifndef SPANWATCH_SIDECAR_NOTIFY_NOTIFIER_H_
@@ -15,10 +18,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/notify/kept_copy.h"
 #include "sidecar/notify/outbox_status.h"
 
 namespace spanwatch::notify {
@@ -43,7 +48,13 @@ struct Options {
   std::int64_t storm_per_ns = 10'000'000'000;
   std::string version = "0.1.0";  // for the User-Agent
 
-  // Of the outbox, which outlives the process. Fixed at construction: Reconfigure changes nothing here.
+  // These and what follows are fixed at construction: Reconfigure changes nothing here.
+  // A trace as the store has it now. May be null: no trace is kept, no message tells a critical path. Called by a
+  // thread of the notifier, never after Stop returned.
+  std::function<std::optional<core::TraceCopy>(const TraceId&)> find_trace;
+  std::int64_t kept_max_bytes = 16 << 20;  // of all copies; with a file at most a quarter of state_max_bytes
+
+  // Of the outbox, which outlives the process.
   std::string state_path;                       // its file; empty: memory only
   std::int64_t state_max_bytes = 64 << 20;      // of the file
   std::int64_t state_retry_ns = 5'000'000'000;  // after a failed write the disk is left alone for so long
@@ -90,6 +101,8 @@ class Notifier {
   std::vector<TargetStatus> Status() const;
   std::vector<Counters> Counts() const;
   OutboxStatus GetOutboxStatus() const;
+  // Nothing: no alert refers to it, or there was no room. May wait for the disk.
+  std::optional<KeptCopy> GetKeptTrace(const TraceId& id) const;
 
  private:
   class Impl;

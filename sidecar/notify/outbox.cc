@@ -33,6 +33,11 @@ CREATE TABLE IF NOT EXISTS slots(receiver TEXT NOT NULL, id INTEGER NOT NULL, bo
   PRIMARY KEY(receiver, id)) WITHOUT ROWID;
 PRAGMA user_version=1;
 COMMIT)";
+// Added to a file that has none yet. The version stays: one that does not know these tables leaves them alone, so that
+// going back to it loses no alert.
+constexpr const char* kKeptTables = R"(
+CREATE TABLE IF NOT EXISTS kept_incidents(id TEXT PRIMARY KEY, info BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept_traces(id TEXT PRIMARY KEY, info BLOB NOT NULL, body BLOB);)";
 
 std::uint64_t FileSize(const std::string& path) {
   std::error_code error;
@@ -113,8 +118,10 @@ DbResult Outbox::SetUp() {
       return result;
     }
   }
+  DbResult result = db_.Run(kKeptTables);
+  if (result != DbResult::kOk) return result;
   const auto key = std::int64_t(key_);
-  DbResult result = db_.Prepare("INSERT OR IGNORE INTO meta VALUES('key', ?)").Bind(key).Step();
+  result = db_.Prepare("INSERT OR IGNORE INTO meta VALUES('key', ?)").Bind(key).Step();
   if (result != DbResult::kOk) return result;
   key_ = std::uint64_t(db_.Number("SELECT value FROM meta WHERE name='key'", key));
   sequence_ = std::uint64_t(db_.Number("SELECT seq FROM sqlite_sequence WHERE name='transitions'", 0));

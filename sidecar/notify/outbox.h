@@ -1,6 +1,6 @@
 // What was decided and what was delivered, on disk: transitions by their deterministic id (a second one with the same
-// id is ignored), and of each receiver the incidents it tracks and the messages that show them. A restart goes on from
-// there.
+// id is ignored), of each receiver the incidents it tracks and the messages that show them, and the traces that are
+// kept for incidents. A restart goes on from there.
 //
 // It never fails its callers. Disk full, failing, or not to be written: it goes on in memory, says so (GetStatus, log),
 // and writes what it holds when writing works again. A damaged file is put aside as FILE.corrupt-N (three are kept) and
@@ -69,6 +69,19 @@ class Outbox {
   // Now and then, every 5 s or so: writes what waits, syncs, deletes what is old. Returns as Commit does.
   Committed Tend() EXCLUDES(mutex_);
 
+  // Traces that are kept for alerts (kept_traces.h). They never hold up an alert: when they cannot be written, that
+  // alone is counted, and their owner comes again later.
+  enum class KeptResult : std::uint8_t {
+    kOk,
+    kFailed,     // nothing was written
+    kOtherFile,  // neither: what was stored is gone with the former file. Come with everything (KeptChanges::reset)
+  };
+  // `generation`: what SaveKept is to be given from then on; 0: there is nothing to go on from.
+  StoredKept LoadKept(std::uint64_t* generation) EXCLUDES(mutex_);
+  KeptResult SaveKept(const KeptChanges& changes, std::uint64_t* generation) EXCLUDES(mutex_);
+  std::string ReadKept(const std::string& id) EXCLUDES(mutex_);  // a trace's body; empty: not there
+  std::int64_t max_bytes() const { return options_.max_bytes; }
+
   // A hash of a secret, with a key that only this file holds.
   std::string Fingerprint(const std::string& secret) EXCLUDES(mutex_);
 
@@ -100,6 +113,7 @@ class Outbox {
   void TrimWaiting() REQUIRES(mutex_);
   DbResult ReadReceiver(const std::string& name, StoredReceiver* stored) REQUIRES(mutex_);
   DbResult ReadAfter(std::uint64_t sequence, std::vector<core::Transition>* all) REQUIRES(mutex_);
+  DbResult WriteKept(const KeptChanges& changes) REQUIRES(mutex_);
   DbResult DeleteOld() REQUIRES(mutex_);
   DbResult DeleteForSpace() REQUIRES(mutex_);
   DbResult DeleteFirst(std::int64_t written_before_ns) REQUIRES(mutex_);

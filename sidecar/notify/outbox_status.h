@@ -20,6 +20,11 @@ struct OutboxStatus {
   std::uint64_t corruptions = 0;   // files put aside
   std::uint64_t given_up = 0;      // transitions that never got onto the disk
   std::uint64_t unreadable = 0;    // rows that could not be read back
+
+  // Of the traces that are kept for alerts, with a file or without one.
+  std::uint64_t kept_traces = 0;        // copies held
+  std::uint64_t kept_trace_bytes = 0;   // of them
+  std::uint64_t kept_write_errors = 0;  // transactions that failed: the copies wait in memory
 };
 
 }  // namespace spanwatch::notify

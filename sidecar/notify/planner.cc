@@ -90,6 +90,16 @@ void Planner::Changed(Tracked* tracked, std::int64_t now_ns) {
   RetireIfUntold(tracked->slot);
 }
 
+void Planner::Refresh(const std::string& incident, std::int64_t now_ns) {
+  const auto tracked = incidents_.find(incident);
+  if (tracked == incidents_.end()) return;
+  const auto slot = slots_.find(tracked->second.slot);
+  // A fold shows no path; what was never posted is rendered when it is.
+  if (slot == slots_.end() || slot->second.is_fold || slot->second.cut) return;
+  const bool under_way = in_flight_ && in_flight_->slot == slot->first;
+  if (slot->second.posted || under_way) Touch(&slot->second, false, now_ns);
+}
+
 // Nobody is to be told of what was over before there was anybody to tell.
 void Planner::RetireIfUntold(SlotId id) {
   if ((usable_ && !given_up_) || !AllResolved(slots_.at(id))) return;

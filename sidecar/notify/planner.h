@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/notify/critical_path.h"
 #include "sidecar/notify/discord_card.h"
 #include "sidecar/notify/discord_reply.h"
 #include "sidecar/notify/rate_limit.h"
@@ -35,7 +36,8 @@ struct PlannerOptions {
   std::size_t storm_messages = 10;                       // new messages in storm_per_ns; 0: no limit
   std::int64_t storm_per_ns = 10'000'000'000;
   std::size_t max_incidents = 4096;
-  std::function<bool(const TraceId&)> trace_stored;  // may be null
+  std::function<bool(const TraceId&)> trace_stored;            // may be null
+  std::function<CriticalPath(const core::Incident&)> path_of;  // of its worst trace; may be null, may be slow
 };
 
 struct Request {
@@ -60,6 +62,9 @@ class Planner {
 
   // `inherited`: it was decided before this process began.
   void Add(const core::Transition& transition, std::int64_t now_ns, bool inherited = false);
+
+  // What its message shows beside the incident became different; that is worth an edit as growth is, no more.
+  void Refresh(const std::string& incident, std::int64_t now_ns);
 
   // Once, before anything else: goes on from what an earlier process left. Posts that were under way when it died count
   // as possible duplicates. Returns how many rows could not be read. SetWebhook must follow.

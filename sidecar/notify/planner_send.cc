@@ -87,6 +87,7 @@ std::string Planner::Render(const Slot& slot) const {
   if (slot.is_fold) return RenderFold({slot.alertname, slot.service, members}, context);
   context.trace_stored =
       !options_.trace_stored || !first.worst_trace.IsValid() || options_.trace_stored(first.worst_trace);
+  if (options_.path_of) context.path = options_.path_of(first);
   return RenderCard(first, context);
 }
 

@@ -45,6 +45,38 @@ struct StoredReceiver {
   std::uint64_t sequence = 0;                // of the last of them, or of the last consumed one
 };
 
+// Traces that are kept for alerts, and the alerts they are kept for: kept_index.h knows what the bytes mean.
+struct StoredKeptIncident {
+  std::string id;
+  std::string info;
+};
+
+struct StoredKeptTrace {
+  enum class Body : std::uint8_t { kAsItWas, kNew, kNone };
+  std::string id;  // 32 hex digits
+  std::string info;
+  std::uint64_t size = 0;  // of its body; only of one that was read
+  Body change = Body::kAsItWas;
+  std::string body;  // kept_bytes.h; only of a new one
+};
+
+struct StoredKept {
+  std::vector<StoredKeptIncident> incidents;
+  std::vector<StoredKeptTrace> traces;  // without their bodies
+};
+
+struct KeptChanges {
+  bool reset = false;  // all that was stored before is void
+  std::vector<StoredKeptIncident> incidents;
+  std::vector<std::string> removed_incidents;
+  std::vector<StoredKeptTrace> traces;
+  std::vector<std::string> removed_traces;
+
+  bool Empty() const {
+    return !reset && incidents.empty() && removed_incidents.empty() && traces.empty() && removed_traces.empty();
+  }
+};
+
 }  // namespace spanwatch::notify
 
 #endif  // SPANWATCH_SIDECAR_NOTIFY_STORED_H_

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kLongestSleep = 60'000'000'000;
 constexpr std::int64_t kAbortGrace = 200'000'000;
 
-PlannerOptions ToPlannerOptions(const Options& options) {
+PlannerOptions ToPlannerOptions(const Options& options, const std::shared_ptr<KeptTraces>& kept) {
   PlannerOptions result;
   result.external_url = options.external_url;
   while (result.external_url.ends_with('/')) result.external_url.pop_back();
@@ -28,17 +28,25 @@ PlannerOptions ToPlannerOptions(const Options& options) {
   result.storm_per_ns = options.storm_per_ns;
   result.max_incidents = options.queue_limit;
   result.trace_stored = options.trace_stored;
+  if (kept == nullptr) return result;
+  result.path_of = [kept](const core::Incident& incident) { return kept->PathOf(incident); };
+  if (options.trace_stored) {
+    result.trace_stored = [kept, stored = options.trace_stored](const TraceId& id) {
+      return stored(id) || kept->Has(id);
+    };
+  }
   return result;
 }
 
 }  // namespace
 
 Worker::Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate,
-               std::shared_ptr<Outbox> outbox)
+               std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept)
     : name_(target.name),
       gate_(std::move(gate)),
       outbox_(std::move(outbox)),
-      planner_(ToPlannerOptions(options)),
+      kept_(std::move(kept)),
+      planner_(ToPlannerOptions(options, kept_)),
       queue_(options.queue_limit) {
   status_.name = counters_.receiver = name_;
   status_.configured = !target.webhook_url.empty();
@@ -81,6 +89,15 @@ void Worker::Reconcile(const std::vector<core::Incident>& living, bool nothing_k
   wake_.notify_all();
 }
 
+void Worker::Refresh(const std::vector<std::string>& incidents) {
+  {
+    MutexLock lock(&mutex_);
+    if (stopping_) return;
+    refreshed_.insert(incidents.begin(), incidents.end());
+  }
+  wake_.notify_all();
+}
+
 void Worker::Configure(DiscordTarget target, const Options& options) {
   {
     MutexLock lock(&mutex_);
@@ -107,7 +124,8 @@ void Worker::Run(std::shared_ptr<Worker> self) {
 }
 
 bool Worker::HasNews() const {
-  return !queue_.empty() || queue_sequence_ > taken_sequence_ || living_ || new_settings_ || stopping_;
+  return !queue_.empty() || queue_sequence_ > taken_sequence_ || living_ || !refreshed_.empty() || new_settings_ ||
+         stopping_;
 }
 
 Worker::Work Worker::WaitForWork() {
@@ -126,6 +144,7 @@ Worker::Work Worker::WaitForWork() {
   work.transitions = queue_.TakeAll();
   work.sequence = taken_sequence_ = queue_sequence_;
   work.living = std::exchange(living_, std::nullopt);
+  work.refreshed = std::exchange(refreshed_, {});
   work.settings = std::exchange(new_settings_, std::nullopt);
   work.stopping = stopping_;
   work.deadline_ns = deadline_ns_;
@@ -154,6 +173,7 @@ void Worker::Take(Work* work) {
   for (const core::Transition& transition : std::exchange(unconsumed_, {})) planner_.Add(transition, now, true);
   for (const core::Transition& transition : work->transitions) planner_.Add(transition, now);
   sequence_ = work->sequence;
+  for (const std::string& id : work->refreshed) planner_.Refresh(id, now);
   if (work->living) planner_.Reconcile(work->living->incidents, work->living->tell_all, now);
 }
 
@@ -196,7 +216,7 @@ void Worker::Adopt(Settings settings) {
   }
   const bool same = IsSameWebhook(endpoint);
   endpoint_ = std::move(endpoint);
-  planner_.SetOptions(ToPlannerOptions(settings.options));
+  planner_.SetOptions(ToPlannerOptions(settings.options, kept_));
   planner_.SetWebhook(endpoint_.has_value(), same, SteadyNow());
   told_given_up_ = told_failing_ = false;
   std::shared_ptr<client::HttpClient> client;

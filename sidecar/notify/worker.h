@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "sidecar/client/http_client.h"
 #include "sidecar/core/mutex.h"
 #include "sidecar/notify/discord_url.h"
+#include "sidecar/notify/kept_traces.h"
 #include "sidecar/notify/notifier.h"
 #include "sidecar/notify/outbox.h"
 #include "sidecar/notify/planner.h"
@@ -32,9 +34,9 @@ using GlobalGate = std::atomic<std::int64_t>;
 
 class Worker : public std::enable_shared_from_this<Worker> {
  public:
-  // `outbox` may be null: nothing is kept.
-  Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate,
-         std::shared_ptr<Outbox> outbox);
+  // `outbox` may be null: nothing is kept. So may `kept`: messages tell no critical path.
+  Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate, std::shared_ptr<Outbox> outbox,
+         std::shared_ptr<KeptTraces> kept);
   ~Worker() = default;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -48,6 +50,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // is of a fold, the past is not told: nobody knows whether it was told before. What still fires is, even if it began
   // long ago.
   void Reconcile(const std::vector<core::Incident>& living, bool nothing_known) EXCLUDES(mutex_);
+  // The critical paths of these incidents' traces became other ones.
+  void Refresh(const std::vector<std::string>& incidents) EXCLUDES(mutex_);
   void Configure(DiscordTarget target, const Options& options) EXCLUDES(mutex_);
   // After this no message is begun later than `deadline_ns` (steady clock). Does not wait.
   void BeginStop(std::int64_t deadline_ns) EXCLUDES(mutex_);
@@ -72,6 +76,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::vector<core::Transition> transitions;
     std::uint64_t sequence = 0;
     std::optional<Living> living;
+    std::set<std::string> refreshed;
     std::optional<Settings> settings;
     bool stopping = false;
     std::int64_t deadline_ns = INT64_MAX;
@@ -94,6 +99,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   const std::string name_;
   const std::shared_ptr<GlobalGate> gate_;
   const std::shared_ptr<Outbox> outbox_;
+  const std::shared_ptr<KeptTraces> kept_;
   std::atomic<bool> abandoned_{false};
 
   // The thread's own.
@@ -119,6 +125,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::uint64_t queue_sequence_ GUARDED_BY(mutex_) = 0;
   std::uint64_t taken_sequence_ GUARDED_BY(mutex_) = 0;
   std::optional<Living> living_ GUARDED_BY(mutex_);
+  std::set<std::string> refreshed_ GUARDED_BY(mutex_);
   std::optional<Settings> new_settings_ GUARDED_BY(mutex_);
   std::shared_ptr<client::HttpClient> client_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;

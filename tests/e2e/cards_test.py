@@ -163,7 +163,12 @@ class KilledTest(CardsTest):
         self.Misbehave("slow", "--rate", 4, sets=[state])
         operation = "GeminiService.callModel"
         card = self.WaitFor("SlowOperation", operation, lambda m: m.color == RED, "critical")
-        posts = len(self.Posts())
+        # Those of the spans above it follow at once. Killed between a post and the writing down of its answer, it would post again.
+        for above in ("GeminiService.generateResponse", "messageCreate"):
+            self.WaitFor("SlowOperation", above, lambda m: m.color == RED, "critical")
+        posted = 'spanwatch_notifications_posted_total{receiver="discord"}'
+        posts = harness.wait_until(lambda: self.sidecar.Metrics()[posted] == len(self.Posts()) and len(self.Posts()),
+                                   "each answer written down", also=self.Situation)
         self.sidecar.Kill()
         self.sidecar = self.Sidecar(port=self.sidecar.port, rules=self.FastRules(), discord=self.discord.url,
                                     sets=["alerts.update_interval=500ms", "route.growth_interval=500ms", state])

@@ -91,9 +91,10 @@ class FilesTest(unittest.TestCase):
     def testProvisioning(self):
         source = Read("grafana/provisioning/datasources/spanwatch.yaml")
         self.assertIn("uid: spanwatch-prom", source)
+        self.assertIn("uid: spanwatch-traces", source)
         # Grafana replaces $NAME in these files by its environment: what is meant for Grafana has two.
         names = set(re.findall(r"(?<!\$)\$\{?(\w+)", re.sub(r"(?m)#.*$", "", source)))
-        self.assertEqual(names, {"PROMETHEUS_URL", "SPANWATCH_URL"})
+        self.assertEqual(names, {"PROMETHEUS_URL", "SPANWATCH_URL", "SPANWATCH_API_URL"})
         self.assertIn("$${__value.raw}", source)
         provider = Read("grafana/provisioning/dashboards/spanwatch.yaml")
         self.assertIn("path: /var/lib/grafana/dashboards", provider)

@@ -129,6 +129,8 @@ class NodeBotTest(NodeBotCase):
         traces = harness.wait_until(lambda: (lambda found: found if len(found) == 40 else None)(self.Traces(sidecar)),
                                     "40 traces", also=sidecar.Output)
         routes = {trace["traceId"]: self.CheckTrace(sidecar.Json(f"/api/v1/traces/{trace['traceId']}")) for trace in traces}
+        for trace, route in routes.items():
+            self.CheckAnalysis(sidecar.Json(f"/api/v1/traces/{trace}/analysis"), route)
         self.assertEqual(collections.Counter(routes.values()), {"chat": 24, "ping": 8, "slow": 4, "fail": 4})
         failed = [routes[trace["traceId"]] for trace in self.Traces(sidecar, status="error")]
         self.assertEqual(failed, ["fail"] * 4)
@@ -158,6 +160,31 @@ class NodeBotTest(NodeBotCase):
             self.assertEqual(model["tags"]["gen_ai.request.model"], "gemini-2.0-flash")
             self.assertGreater(model["tags"]["gen_ai.usage.output_tokens"], 0)
         return route
+
+    def CheckAnalysis(self, analysis, route):
+        """Its times add up, and it tells what the bot's own code knows of the turn."""
+        path = analysis["performance"]["criticalPath"]
+        self.assertAlmostEqual(sum(part["duration"] for part in path["segments"]) + path["idle"], path["duration"], delta=0.01)
+        rows = {row["spanId"]: row for row in analysis["timeline"]}
+        self.assertEqual(len(rows), analysis["spanCount"])
+        root = rows[analysis["rootSpanId"]]
+        self.assertEqual((root["operation"], root["depth"]), ("messageCreate", 1))
+        self.assertAlmostEqual(path["duration"], root["duration"], delta=0.01)
+        self.assertEqual(analysis["llm"] is not None, route == "chat")
+        if route == "chat":
+            model = analysis["llm"]["models"][0]
+            self.assertEqual((model["model"], model["calls"]), ("gemini-2.0-flash", 1))
+            self.assertGreater(model["outputTokens"], 0)
+            turn = analysis["llm"]["turn"]
+            call = next(row for row in rows.values() if row["operation"].startswith("chat "))
+            self.assertGreater(call["criticalTime"], 0, "the turn waits for the model")
+            self.assertAlmostEqual(turn["generating"], call["criticalTime"] / path["duration"], delta=0.001)
+            self.assertAlmostEqual(sum(turn.values()), 1, delta=0.01)
+        if route == "fail":
+            chain = analysis["errors"]["chains"][0]
+            self.assertEqual(rows[chain["rootCauseSpanId"]]["operation"], "request handler")
+            self.assertIn("the backend refused the request",
+                          " ".join(insight["text"] for insight in analysis["insights"] if insight["code"] == "root_cause"))
 
     def testSlowRouteRaisesSlowOperation(self):
         discord = self.Discord()

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "sidecar/core/span_batch.h"
-#include "sidecar/ingest/utf8.h"
+#include "sidecar/core/utf8.h"
 
 namespace spanwatch::fuzz {
 
@@ -19,7 +19,7 @@ inline void Require(bool holds, const char* what) {
 
 inline void CheckText(std::string_view text) {
   Require(text.size() <= (64u << 10) * 3 + 64, "text is bounded");
-  Require(ingest::IsUtf8(text), "text is UTF-8");
+  Require(core::IsUtf8(text), "text is UTF-8");
 }
 
 inline void CheckAttributes(const core::SpanBatch& batch, core::AttributeRange range) {

@@ -64,7 +64,7 @@ TEST_F(LoadTest, EmptyFileGivesTheDefaults) {
   EXPECT_TRUE(config.receivers[0].discord_webhook_url.empty());
   EXPECT_EQ(config.route.receiver, "discord");
   EXPECT_EQ(config.source_path, kGood + "empty.yaml");
-  EXPECT_EQ(config.rules->rules.size(), 5u);
+  EXPECT_EQ(config.rules->rules.size(), 6u);
 }
 
 TEST_F(LoadTest, ShippedFileSaysTheDefaults) {
@@ -84,7 +84,7 @@ TEST_F(LoadTest, WithoutAnyFileBuiltInDefaultsHold) {
   if (std::filesystem::exists("/etc/spanwatch/spanwatch.yaml")) GTEST_SKIP() << "this machine has a configuration";
   const Config config = MustLoad({});
   EXPECT_EQ(config.source_path, "");
-  EXPECT_EQ(config.rules->rules.size(), 5u);
+  EXPECT_EQ(config.rules->rules.size(), 6u);
   std::filesystem::create_directories("config");
   std::ofstream("config/spanwatch.yaml") << "store: { max_traces: 5 }\n";
   EXPECT_EQ(MustLoad({}).limits.max_traces, 5u);
@@ -116,6 +116,10 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.limits.max_spans_per_trace, 99u);
   EXPECT_EQ(config.limits.slow_warning_ns, kSecond / 4);
   EXPECT_EQ(config.limits.slow_critical_ns, 90 * kSecond);
+  EXPECT_EQ(config.limits.error_rate_warning, 0.005);
+  EXPECT_EQ(config.limits.error_rate_critical, 1);
+  EXPECT_EQ(config.limits.memory_warning_bytes, 1 << 10);
+  EXPECT_EQ(config.limits.memory_critical_bytes, 1 << 30);
   EXPECT_EQ(config.limits.max_series, 11u);
   EXPECT_EQ(config.limits.max_series_per_service, 5u);
   EXPECT_EQ(config.limits.series_idle_ns, 600 * kSecond);
@@ -124,7 +128,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.limits.update_interval_ns, kSecond / 10);
   EXPECT_TRUE(config.duration_in_milliseconds);
   EXPECT_EQ(config.log_level, LogLevel::kError);
-  EXPECT_EQ(config.rules->rules.size(), 14u);
+  EXPECT_EQ(config.rules->rules.size(), 15u);
   ASSERT_EQ(config.receivers.size(), 2u);
   EXPECT_EQ(config.receivers[0].discord_webhook_url.Reveal(), "http://127.0.0.1:8080/api/webhooks/2/secret");
   EXPECT_EQ(config.receivers[1].discord_webhook_url.Reveal(),

@@ -16,6 +16,10 @@ Config FullConfig() {
 TEST(ReloadTest, RoundTrips) {
   Config config = FullConfig();
   config.limits.sample_rate = 0.1;
+  config.limits.error_rate_warning = 0.03;
+  config.limits.error_rate_critical = 0.3;
+  config.limits.memory_warning_bytes = 7;
+  config.limits.memory_critical_bytes = 77;
   const std::string text = MakeReload(config);
   const auto reload = ParseReload(text);
   ASSERT_TRUE(reload.has_value()) << reload.error();
@@ -29,6 +33,10 @@ TEST(ReloadTest, RoundTrips) {
   EXPECT_EQ(reload->limits->max_series_per_service, 5u);
   EXPECT_EQ(reload->limits->series_idle_ns, 600'000'000'000);
   EXPECT_EQ(reload->limits->span_names, config.limits.span_names);
+  EXPECT_EQ(reload->limits->error_rate_warning, 0.03);
+  EXPECT_EQ(reload->limits->error_rate_critical, 0.3);
+  EXPECT_EQ(reload->limits->memory_warning_bytes, 7);
+  EXPECT_EQ(reload->limits->memory_critical_bytes, 77);
   EXPECT_TRUE(reload->limits->forward.slow && reload->limits->forward.alerted);
   EXPECT_FALSE(reload->limits->forward.all || reload->limits->forward.failed);
   EXPECT_EQ(reload->limits->forward.sample_ratio, 0.05);

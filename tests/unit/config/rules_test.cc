@@ -41,7 +41,7 @@ TEST(DefaultRulesTest, BinaryHoldsTheFile) { EXPECT_EQ(kDefaultRules, FileText("
 
 TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules));
-  ASSERT_EQ(rules.size(), 5u);
+  ASSERT_EQ(rules.size(), 6u);
   EXPECT_EQ(rules[0].alert, "SlowOperation");
   EXPECT_EQ(rules[0].measure, Measure::kSpanDuration);
   EXPECT_EQ(rules[0].warning, 1e9);
@@ -67,6 +67,11 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   EXPECT_EQ(rules[4].measure, Measure::kStoreFill);
   EXPECT_EQ(rules[4].warning, 0.9);
   EXPECT_FALSE(rules[4].critical.has_value());
+  EXPECT_EQ(rules[5].alert, "CriticalServiceHealth");
+  EXPECT_EQ(rules[5].measure, Measure::kServiceHealth);
+  EXPECT_FALSE(rules[5].warning.has_value());
+  EXPECT_EQ(rules[5].critical, 2);
+  EXPECT_THAT(rules[5].by, ElementsAre(RuleLabel::kService));
   for (const core::Rule& rule : rules) {
     EXPECT_EQ(rule.group, "default");
     ASSERT_EQ(rule.annotations.size(), 1u) << rule.alert;
@@ -78,7 +83,7 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
 // Strict on both sides: exactly at the threshold nothing fires.
 TEST(DefaultRulesTest, BordersAreStrict) {
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules));
-  ASSERT_EQ(rules.size(), 5u);
+  ASSERT_EQ(rules.size(), 6u);
   const auto border = [&](std::size_t rule, double value) { return core::ToString(rules[rule].Judge(value)); };
   EXPECT_STREQ(border(0, 1e9), "none");
   EXPECT_STREQ(border(0, 1e9 + 1), "warning");
@@ -96,6 +101,8 @@ TEST(DefaultRulesTest, BordersAreStrict) {
   EXPECT_STREQ(border(3, 100.0 * (1 << 20) + 1), "warning");
   EXPECT_STREQ(border(4, 0.9), "none");
   EXPECT_STREQ(border(4, 0.91), "warning");
+  EXPECT_STREQ(border(5, 1), "none");
+  EXPECT_STREQ(border(5, 2), "critical") << "at that status, not beyond it";
 }
 
 TEST(RulesTest, NamedThresholdsFollowTheConfiguration) {
@@ -103,7 +110,7 @@ TEST(RulesTest, NamedThresholdsFollowTheConfiguration) {
   thresholds.slow_ns = {7e9, 8e9};
   thresholds.depth = {2, 3};
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules), thresholds);
-  ASSERT_EQ(rules.size(), 5u);
+  ASSERT_EQ(rules.size(), 6u);
   EXPECT_EQ(rules[0].warning, 7e9);
   EXPECT_EQ(rules[1].critical, 3);
 }

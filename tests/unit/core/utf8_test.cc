@@ -1,8 +1,8 @@
-#include "sidecar/ingest/utf8.h"
+#include "sidecar/core/utf8.h"
 
 #include <gtest/gtest.h>
 
-namespace spanwatch::ingest {
+namespace spanwatch::core {
 namespace {
 
 constexpr char kMark[] = "\xEF\xBF\xBD";
@@ -50,4 +50,4 @@ TEST(Utf8, CutsBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace spanwatch::ingest
+}  // namespace spanwatch::core

@@ -130,6 +130,38 @@ TEST_F(Golden, TraceStoreNearLimit) {
   EXPECT_EQ(driver.Told(), "firing TraceStoreNearLimit warning");
 }
 
+TEST_F(Golden, CriticalServiceHealth) {
+  // 46 of 200 spans failed, of which the service's health alone is asked here.
+  EngineDriver driver({}, DefaultRules());
+  std::vector<TestSpan> spans;
+  for (std::uint64_t id = 1; id <= 200; ++id)
+    spans.push_back({.trace = id, .id = id, .service = "gemini", .start_ns = kStart - kSecond, .failed = id <= 46});
+  driver.Spans(spans);
+  driver.At(9 * kSecond);
+  EXPECT_EQ(driver.Told(), "");
+  driver.At(10 * kSecond);
+  ASSERT_EQ(driver.transitions().size(), 1u) << "at the first judgement, before HighErrorRate's 30 s are over";
+  const Incident& incident = driver.transitions()[0].incident;
+  EXPECT_EQ(incident.alertname, "CriticalServiceHealth");
+  EXPECT_EQ(incident.severity, Severity::kCritical);
+  ASSERT_EQ(incident.annotations.size(), 1u);
+  EXPECT_EQ(incident.annotations[0].value,
+            "gemini is critical: error rate 23 % over 5 min (46 of 200 spans), critical above 20 %");
+  driver.Told();
+  // Over when the window is empty, two minutes later.
+  driver.At(5 * kMinute + 2 * kMinute + 9 * kSecond);
+  EXPECT_EQ(driver.Told().find("resolved CriticalServiceHealth"), std::string::npos);
+  driver.At(5 * kMinute + 2 * kMinute + 12 * kSecond);
+  EXPECT_NE(driver.Told().find("resolved CriticalServiceHealth"), std::string::npos);
+}
+
+TEST_F(Golden, AServiceThatWarnsIsNotCritical) {
+  std::vector<TestSpan> spans;
+  for (std::uint64_t id = 1; id <= 200; ++id)
+    spans.push_back({.trace = id, .id = id, .start_ns = kStart - kSecond, .failed = id <= 40});
+  EXPECT_EQ(Judge(spans), "firing HighErrorRate warning") << "exactly 20 %";
+}
+
 TEST_F(Golden, AQuietHealthyServiceSaysNothing) {
   std::vector<TestSpan> spans;
   for (std::uint64_t id = 1; id <= 1000; ++id)

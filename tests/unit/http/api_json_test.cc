@@ -116,7 +116,7 @@ TEST(ApiJsonTest, TraceWithEveryKindOfValue) {
 TEST(ApiJsonTest, TimesAreNotBlurred) {
   core::TraceSummary trace;
   trace.start_ns = 1'700'000'000'010'000'000;
-  EXPECT_EQ(Json::parse(TracesJson({trace}))["traces"][0]["startTime"].dump(), "1700000000010.0");
+  EXPECT_EQ(Json::parse(TracesJson({trace}, {}, 1))["traces"][0]["startTime"].dump(), "1700000000010.0");
 }
 
 TEST(ApiJsonTest, AlertsHavePrometheusEnvelope) {

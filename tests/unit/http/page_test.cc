@@ -61,7 +61,7 @@ core::TraceCopy HostileTrace() {
   trace.summary.trace_id = {1, 2};
   trace.summary.root_operation = kScript;
   trace.summary.root_service = kScript;
-  trace.summary.services = {kScript};
+  trace.summary.services = {{kScript, 1, 0}};
   trace.summary.duration_ns = 1000;
   core::SpanCopy span = Span(1, 7, 0, 500);
   span.name = span.service = span.scope = span.status_message = kScript;
@@ -81,7 +81,7 @@ core::TraceCopy HostileTrace() {
 }
 
 TEST(PageTest, NothingOfASpanIsMarkup) {
-  const std::string page = TracePage(HostileTrace(), "n0nce");
+  const std::string page = TracePage(HostileTrace(), core::Analyse(HostileTrace(), {}), "n0nce");
   EXPECT_THAT(page, Not(HasSubstr("<script")));
   EXPECT_THAT(page, Not(HasSubstr("alert('x')")));
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"));
@@ -99,7 +99,19 @@ TEST(PageTest, AlertsAndProcessesAreEscapedToo) {
   incident.labels = {{kScript, kScript}};
   core::TraceSummary trace;
   trace.root_operation = trace.root_service = kScript;
-  const std::string page = IndexPage(stats, {trace}, {incident}, "n");
+  IndexData data{stats, {trace}, {incident}, {}, {}, {}};
+  data.health.services.resize(1);
+  data.health.services[0].service = kScript;
+  data.health.services[0].issues = {kScript};
+  core::OperationOverview operation;
+  operation.service = operation.operation = kScript;
+  operation.windows.back().calls = 100;
+  operation.windows.back().p95_ns = 5e9;
+  data.overview.operations = {operation};
+  data.errors.groups.resize(1);
+  data.errors.groups[0].type = data.errors.groups[0].message = data.errors.groups[0].operation = kScript;
+  const std::string page = IndexPage(data, "n");
+  EXPECT_THAT(page, HasSubstr("<h2>Slowest operations</h2>"));
   EXPECT_THAT(page, Not(HasSubstr("<script")));
   EXPECT_THAT(page, HasSubstr("3 lost spans (&lt;script&gt;"));
   EXPECT_THAT(MissingTracePage(kScript, {}, "n"), Not(HasSubstr("<script")));
@@ -110,16 +122,34 @@ TEST(PageTest, BarsShowPlaceAndLength) {
   trace.summary.start_ns = 1000;
   trace.summary.duration_ns = 2000;
   trace.spans = {Span(1, 0, 1000, 3000), Span(2, 1, 1500, 2500), Span(3, 1, 0, 9'000'000)};
-  const std::string page = TracePage(trace, "n");
+  const std::string page = TracePage(trace, core::Analyse(trace, {}), "n");
   EXPECT_THAT(page, HasSubstr("x=\"0.00%\" width=\"100.00%\""));
   EXPECT_THAT(page, HasSubstr("x=\"25.00%\" width=\"50.00%\""));
   EXPECT_THAT(page, HasSubstr("<span class=\"name d2\"><bdi>op2</bdi>"));
 }
 
+TEST(PageTest, TheAnalysisComesFirstAndLinksToSpans) {
+  core::TraceCopy trace;
+  trace.summary.duration_ns = 6'400'000'000;
+  trace.spans = {Span(1, 0, 0, 6'400'000'000), Span(2, 1, 200'000'000, 6'200'000'000)};
+  trace.spans[1].name = kScript;
+  const std::string page = TracePage(trace, core::Analyse(trace, {}), "n");
+  EXPECT_THAT(page, HasSubstr("<h2>What stands out</h2>"));
+  EXPECT_THAT(page, HasSubstr("itself took 6 s of 6.4 s (93.8 %)"));
+  EXPECT_THAT(page, HasSubstr("<a href=\"#s-0000000000000002\">"));
+  EXPECT_THAT(page, HasSubstr("<details class=\"span\" id=\"s-0000000000000002\">"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"n\">93.8 %</td><td class=\"n\">6 s</td>"));
+  EXPECT_THAT(page, HasSubstr("<rect class=\"path\" x=\"3.12%\" width=\"93.75%\" y=\"16\""));
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  trace.spans = {Span(1, 0, 0, 1'000'000)};
+  trace.summary.duration_ns = 1'000'000;
+  EXPECT_THAT(TracePage(trace, core::Analyse(trace, {}), "n"), Not(HasSubstr("What stands out")));
+}
+
 TEST(PageTest, LongTracesAreCut) {
   core::TraceCopy trace;
   for (std::uint64_t i = 1; i <= kMaxPageSpans + 5; ++i) trace.spans.push_back(Span(i, 0));
-  const std::string page = TracePage(trace, "n");
+  const std::string page = TracePage(trace, core::Analyse(trace, {}), "n");
   EXPECT_THAT(page, HasSubstr("<bdi>op2000</bdi>"));
   EXPECT_THAT(page, Not(HasSubstr("<bdi>op2001</bdi>")));
   EXPECT_THAT(page, HasSubstr("The first 2000 of 2005 spans are shown"));

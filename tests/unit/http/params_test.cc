@@ -71,6 +71,35 @@ TEST(ParamsTest, TraceQuery) {
   EXPECT_EQ(query->limit, 7u);
 }
 
+TEST(ParamsTest, TagsOrderAndPage) {
+  const auto query = ParseTraceQuery({{"tag", "http.url:http://x/?a=b"},
+                                      {"tag", "empty:"},
+                                      {"max_duration", "2s"},
+                                      {"error", "Timeout"},
+                                      {"sort", "longest"},
+                                      {"offset", "40"}},
+                                     kNow);
+  ASSERT_TRUE(query);
+  ASSERT_EQ(query->tags.size(), 2u);
+  EXPECT_EQ(query->tags[0].name, "http.url");
+  EXPECT_EQ(query->tags[0].value, "http://x/?a=b");
+  EXPECT_EQ(query->tags[1].value, "");
+  EXPECT_EQ(query->max_duration_ns, 2'000'000'000);
+  EXPECT_EQ(query->error_text, "Timeout");
+  EXPECT_EQ(query->sort, core::TraceQuery::Sort::kLongest);
+  EXPECT_EQ(query->offset, 40u);
+  Params many;
+  for (int i = 0; i < 17; ++i) many.emplace("tag", "k:v");
+  EXPECT_EQ(ParseTraceQuery(many, kNow).error().field, "tag");
+  many.erase(many.begin());
+  EXPECT_TRUE(ParseTraceQuery(many, kNow));
+}
+
+TEST(ParamsTest, OneMoreParameterMayBeTheCallers) {
+  EXPECT_TRUE(ParseTraceQuery({{"format", "otlp"}}, kNow, "format"));
+  EXPECT_EQ(ParseTraceQuery({{"format", "otlp"}}, kNow).error().field, "format");
+}
+
 TEST(ParamsTest, EmptyFieldsOfAFormAreNone) {
   const auto query = ParseTraceQuery({{"service", ""}, {"min_duration", ""}, {"status", ""}, {"limit", ""}}, kNow);
   ASSERT_TRUE(query);
@@ -79,17 +108,24 @@ TEST(ParamsTest, EmptyFieldsOfAFormAreNone) {
 }
 
 TEST(ParamsTest, MistakesNameTheField) {
-  const std::vector<std::pair<Params, std::string>> cases = {{{{"min_duration", "fast"}}, "min_duration"},
-                                                             {{{"status", "bad"}}, "status"},
-                                                             {{{"start", "yesterday"}}, "start"},
-                                                             {{{"end", "1x"}}, "end"},
-                                                             {{{"limit", "0"}}, "limit"},
-                                                             {{{"limit", "1001"}}, "limit"},
-                                                             {{{"limit", "1.5"}}, "limit"},
-                                                             {{{"limit", "-1"}}, "limit"},
-                                                             {{{"min_durration", "1s"}}, "min_durration"},
-                                                             {{{"limit", "1"}, {"limit", "2"}}, "limit"},
-                                                             {{{"start", "2"}, {"end", "1"}}, "start"}};
+  const std::vector<std::pair<Params, std::string>> cases = {
+      {{{"min_duration", "fast"}}, "min_duration"},
+      {{{"status", "bad"}}, "status"},
+      {{{"start", "yesterday"}}, "start"},
+      {{{"end", "1x"}}, "end"},
+      {{{"limit", "0"}}, "limit"},
+      {{{"limit", "1001"}}, "limit"},
+      {{{"limit", "1.5"}}, "limit"},
+      {{{"limit", "-1"}}, "limit"},
+      {{{"min_durration", "1s"}}, "min_durration"},
+      {{{"limit", "1"}, {"limit", "2"}}, "limit"},
+      {{{"start", "2"}, {"end", "1"}}, "start"},
+      {{{"tag", "key"}}, "tag"},
+      {{{"tag", ":value"}}, "tag"},
+      {{{"sort", "oldest"}}, "sort"},
+      {{{"offset", "-1"}}, "offset"},
+      {{{"max_duration", "x"}}, "max_duration"},
+      {{{"min_duration", "2"}, {"max_duration", "1"}}, "min_duration"}};
   for (const auto& [params, field] : cases) {
     const auto query = ParseTraceQuery(params, kNow);
     ASSERT_FALSE(query) << field;

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <vector>
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/ingest/redact_keys.h"
-#include "sidecar/ingest/utf8.h"
 #include "tests/unit/ingest/otlp_http_random.h"
 
 namespace spanwatch::ingest {
@@ -301,7 +301,7 @@ TEST(RedactText, NeverCutsACharacter) {
   for (int i = 0; i < 200; ++i) wide += "\xE2\x82\xAC";
   for (const std::string prefix : {"", "x", "xy"}) {
     const std::string redacted = Redacted(prefix + wide + "anna@example.or" + prefix + wide);
-    EXPECT_TRUE(IsUtf8(redacted)) << redacted;
+    EXPECT_TRUE(core::IsUtf8(redacted)) << redacted;
     EXPECT_NE(redacted.find("[redacted:email]"), std::string::npos);
   }
 }
