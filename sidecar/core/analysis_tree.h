@@ -1,5 +1,5 @@
-// The tree that analysis works on, and its steps. Internal to analysis*.cc, but for BuildTree(), which also serves those
-// who need its marks alone; any thread, nothing is kept.
+// The tree that analysis works on, and its steps. Internal to analysis*.cc, but for BuildTree(), which also serves
+// those who need its marks alone; any thread, nothing is kept.
 #ifndef SPANWATCH_SIDECAR_CORE_ANALYSIS_TREE_H_
 #define SPANWATCH_SIDECAR_CORE_ANALYSIS_TREE_H_
 

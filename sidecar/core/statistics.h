@@ -70,7 +70,7 @@ class Statistics {
   void ForgetService(std::uint32_t service);  // its number is free again
 
   std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
-  std::uint64_t bytes() const { return OwnBytes(); }  // by formula
+  std::uint64_t bytes() const { return OwnBytes(); }     // by formula
   StatisticsView Show(std::uint64_t group_bytes) const;  // of the rules' window groups
   void ShowServices(std::vector<ServiceStats>* out) const;
   // Series by number, then overflow series by service: parts [begin, end) of all. False: the part is not in use.

@@ -11,7 +11,8 @@ namespace spanwatch::http {
 // With quotes. Bytes that are not UTF-8 become U+FFFD.
 void AppendJsonString(std::string_view text, std::string* out);
 
-// The shortest text that reads back to the same value, and as a floating-point number. NaN and infinities as ProtoJSON has them: "NaN", "Infinity",
+// The shortest text that reads back to the same value, and as a floating-point number. NaN and infinities as ProtoJSON
+// has them: "NaN", "Infinity",
 // "-Infinity", in quotes.
 void AppendJsonNumber(double value, std::string* out);
 void AppendJsonNumber(std::int64_t value, std::string* out);
