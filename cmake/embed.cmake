@@ -5,5 +5,7 @@ string(FIND "${text}" ")embedded\"" clash)
 if(NOT clash EQUAL -1)
   message(FATAL_ERROR "${INPUT}: holds the end mark of the raw string literal")
 endif()
-file(WRITE "${OUTPUT}" "#include \"${HEADER}\"\n\nnamespace ${NAMESPACE} {\n
+# A compiler need not take more than 64 KiB; these do.
+file(WRITE "${OUTPUT}" "#pragma GCC diagnostic ignored \"-Woverlength-strings\"
+#include \"${HEADER}\"\n\nnamespace ${NAMESPACE} {\n
 extern const std::string_view ${NAME};\nconst std::string_view ${NAME} = R\"embedded(${text})embedded\";\n\n}  // namespace ${NAMESPACE}\n")

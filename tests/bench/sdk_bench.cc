@@ -383,7 +383,7 @@ int main() {
   Print("sdk_drops", static_cast<double>(drops), "spans", "paced");
   Print("sdk_free_ns", free_ns, "ns", "free-running, with sdk_free_drop_ratio");
   Print("sdk_free_drop_ratio", free_drops, "ratio");
-  Print("sdk_cpu_ns_per_delivered_span", cpu, "ns", "redaction off (budget 400)");
+  Print("sdk_cpu_ns_per_delivered_span", cpu, "ns", "redaction on (budget 400)");
   Print("sdk_rss_mib", dead_mib, "MiB", "anonymous, dead sidecar, 8 threads (budget 10 MB)");
   return undelivered > after.dropped() + after.evicted ? 1 : 0;
 }

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "sdk/cpp/src/user_hash.h"
+
 namespace spanwatch::internal {
 namespace {
 
@@ -51,6 +53,19 @@ bool ParseRate(const std::string& text, double* out) {
   }
   if (*end != '\0' || !(value >= 0 && value <= 1)) return false;
   *out = value;
+  return true;
+}
+
+bool ParseMode(const std::string& text, RedactionMode* out) {
+  const std::string lower = Lower(text);
+  if (lower == "default" || lower == "on")
+    *out = RedactionMode::kDefault;
+  else if (lower == "strict")
+    *out = RedactionMode::kStrict;
+  else if (lower == "off")
+    *out = RedactionMode::kOff;
+  else
+    return false;
   return true;
 }
 
@@ -155,6 +170,24 @@ void MakeResource(Config* config, const Options& options, const std::string& env
   if (!options.service_name.empty()) SetAttribute(config, "service.name", options.service_name);
 }
 
+// The key is shown nowhere, not even a bad one.
+void ReadPrivacy(Config* config, const Options& options, const std::string& mode, const std::string& hash_key) {
+  config->redaction = options.redaction;
+  RedactionMode environment = RedactionMode::kDefault;
+  if (!mode.empty() && !ParseMode(mode, &environment))
+    Report(config, "TRACING_REDACTION=" + Shown(mode) + " is not default, strict or off; the default is used");
+  if (config->redaction.mode == RedactionMode::kFromEnvironment) config->redaction.mode = environment;
+  if (config->redaction.mode == RedactionMode::kOff)
+    Report(config, "redaction is off: spans leave this process as they are, with whatever is in them");
+  for (const auto& [name, text] : {std::pair<const char*, const std::string&>("Options::hash_key", options.hash_key),
+                                   std::pair<const char*, const std::string&>("TRACING_HASH_KEY", hash_key)}) {
+    if (text.empty() || config->hash_key.has_value()) continue;
+    config->hash_key = ParseHashKey(text);
+    if (!config->hash_key.has_value())
+      Report(config, std::string(name) + " is shorter than 16 bytes; not used (32 hex digits are best)");
+  }
+}
+
 bool IsSocket(const std::string& path) {
   struct stat status;
   return stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
@@ -229,6 +262,7 @@ Config MakeConfig(const Options& options, char* (*get)(const char*)) {
              "Options::endpoint " + Shown(options.endpoint) + " is not ipc:///path or tcp://host:port; not used");
   }
   config.slow_threshold_ns = std::uint64_t{options.slow_threshold_ms} * 1000000;
+  ReadPrivacy(&config, options, variable("TRACING_REDACTION"), variable("TRACING_HASH_KEY"));
   MakeResource(&config, options, variable("OTEL_SERVICE_NAME"), variable("OTEL_RESOURCE_ATTRIBUTES"));
   return config;
 }

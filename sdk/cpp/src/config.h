@@ -3,10 +3,12 @@
 #define SPANWATCH_SDK_CPP_SRC_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "sdk/cpp/src/siphash.h"
 #include "spanwatch/options.h"
 
 namespace spanwatch::internal {
@@ -17,6 +19,8 @@ struct Config {
   double sample_rate = 1;
   LogLevel log_level = LogLevel::kDebug;
   std::uint64_t slow_threshold_ns = 1000000000;
+  Redaction redaction;                                        // its mode is decided
+  std::optional<HashKey> hash_key;                            // none: a random one
   std::vector<std::pair<std::string, std::string>> resource;  // unique keys; without service.instance.id
   std::string problems;                                       // one line each
 };

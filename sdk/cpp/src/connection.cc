@@ -161,6 +161,7 @@ Envelope Sender::MakeEnvelope(EnvelopeKind kind) const noexcept {
   envelope.oldest_held = outbox_.oldest_held();
   envelope.acknowledged = outbox_.acknowledged();
   envelope.batched_before = outbox_.batched();
+  envelope.redaction_policy = redactor_.policy_hash();
   return envelope;
 }
 
@@ -196,6 +197,7 @@ void Sender::SendHeartbeat() {
   heartbeat.sdk_bytes = status_->own_bytes.load(std::memory_order_relaxed);
   heartbeat.sdk_cpu_ns = status_->cpu_ns.load(std::memory_order_relaxed);
   heartbeat.gauges = CopyGauges();
+  redactor_.Redact(&heartbeat.gauges);
   Envelope envelope = MakeEnvelope(EnvelopeKind::kHeartbeat);
   envelope.counters = CurrentCounters();
   envelope.heartbeat = &heartbeat;

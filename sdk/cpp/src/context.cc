@@ -3,6 +3,7 @@
 #include <new>
 
 #include "sdk/cpp/src/context_access.h"
+#include "sdk/cpp/src/coroutine_node.h"
 #include "sdk/cpp/src/runtime.h"
 #include "sdk/cpp/src/thread_block.h"
 #include "spanwatch/span.h"
@@ -45,13 +46,18 @@ bool ParseTraceparent(std::string_view text, Parent* out) noexcept {
          out->trace_id.IsValid() && out->span_id.IsValid();
 }
 
-const Node* CurrentNode() noexcept {
-  Node* node = t_state.current;
-  while (node != nullptr && node->dead.load(std::memory_order_acquire)) {
-    Unlink(&t_state, node);
-    node = t_state.current;
+// The running span that a node is, or stands for; no slot if it is none.
+SpanHandle HandleOf(Node* node) noexcept {
+  const NodeState life = node->life.load(std::memory_order_acquire);
+  if (node->kind == NodeKind::kSpan && life == NodeState::kLive) {
+    auto* const slot = static_cast<Slot*>(node);
+    return {slot, slot->generation.load(kRelaxed)};
   }
-  return node;
+  if (node->kind == NodeKind::kCoroutine && life == NodeState::kAsk) {
+    const auto* const own = static_cast<CoroutineNode*>(node);
+    if (own->slot != nullptr && own->IsAlive()) return {own->slot, own->generation};
+  }
+  return {nullptr, 0};
 }
 
 }  // namespace
@@ -63,6 +69,16 @@ Context ContextAccess::Make(const Node& node) noexcept {
   context.sampling_ = node.sampling;
   context.state_ = Ref(node.state);
   return context;
+}
+
+void LinkSpan(SpanHandle handle, const Context& other) noexcept {
+  char trace[32];
+  char span[16];
+  ids_internal::AppendHex(other.trace_id().hi, trace);
+  ids_internal::AppendHex(other.trace_id().lo, trace + 16);
+  ids_internal::AppendHex(other.span_id().value, span);
+  SetSpanText(handle, "linked.traceId", std::string_view(trace, sizeof(trace)));
+  SetSpanText(handle, "linked.spanId", std::string_view(span, sizeof(span)));
 }
 
 }  // namespace internal
@@ -101,11 +117,12 @@ Context& Context::operator=(Context&& other) noexcept {
 Context::~Context() { internal::Unref(state_); }
 
 Context Context::Current() noexcept {
-  const Node* const node = internal::CurrentNode();
+  const Node* const node = internal::LiveTop(&internal::t_state);
   return node != nullptr && internal::TracingOn() ? ContextAccess::Make(*node) : Context();
 }
 
-Context Context::FromTraceparent(std::string_view traceparent, std::string_view tracestate) noexcept {
+Context Context::FromTraceparent(std::string_view traceparent, std::string_view tracestate,
+                                 std::string_view baggage) noexcept {
   Context context;
   internal::Parent parent;
   if (!internal::ParseTraceparent(traceparent, &parent)) return context;
@@ -113,13 +130,35 @@ Context Context::FromTraceparent(std::string_view traceparent, std::string_view 
   context.span_id_ = parent.span_id;
   context.sampling_ = internal::kRemote | ((parent.flags & 1) != 0 ? internal::kSampled : 0) |
                       ((parent.flags & 2) != 0 ? internal::kRandomTraceId : 0);
-  context.state_ = TraceState::Parse(tracestate);
+  context.state_ = TraceState::Parse(tracestate, baggage);
   if (context.state_ != nullptr) context.sampling_ |= context.state_->threshold;
   return context;
 }
 
 bool Context::IsSampled() const noexcept { return (sampling_ & internal::kSampled) != 0; }
 bool Context::IsRemote() const noexcept { return (sampling_ & internal::kRemote) != 0; }
+
+const Context& Context::SetTags(std::initializer_list<Tag> tags) const noexcept {
+  internal::SpanHandle outermost{nullptr, 0};
+  for (Node* node = internal::t_state.current; node != nullptr; node = node->below) {
+    if (TraceId{node->trace_hi.load(internal::kRelaxed), node->trace_lo.load(internal::kRelaxed)} != trace_id_)
+      continue;
+    if (const internal::SpanHandle handle = internal::HandleOf(node); handle.slot != nullptr) outermost = handle;
+  }
+  if (outermost.slot != nullptr && IsValid()) internal::SetSpanTags(outermost, tags.begin(), tags.size());
+  return *this;
+}
+
+const Context& Context::AddLog(LogLevel level, Text text, std::initializer_list<Tag> fields) const noexcept {
+  for (Node* node = internal::t_state.current; node != nullptr && IsValid(); node = node->below) {
+    if (node->span_id.load(internal::kRelaxed) != span_id_.value) continue;
+    const internal::SpanHandle handle = internal::HandleOf(node);
+    if (handle.slot == nullptr) continue;
+    internal::AddSpanLog(handle, level, text, fields.begin(), fields.size());
+    break;
+  }
+  return *this;
+}
 
 std::string Context::Traceparent() const noexcept {
   if (!IsValid()) return {};
@@ -140,11 +179,80 @@ std::string Context::Traceparent() const noexcept {
 std::string Context::Tracestate() const noexcept {
   if (!IsValid()) return {};
   try {
-    if (state_ != nullptr) return std::string(state_->view());
+    if (state_ != nullptr && state_->size > 0) return std::string(state_->view());
+    if (state_ != nullptr && IsRemote()) return {};
     if (!IsSampled() || (sampling_ & internal::kThresholdMask) == 0) return {};
     char digits[14];
     const std::uint32_t size = internal::FormatThreshold(sampling_ & internal::kThresholdMask, digits);
     return "ot=th:" + std::string(digits, size);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+std::string Context::Baggage() const noexcept {
+  try {
+    return state_ != nullptr && IsValid() ? std::string(state_->baggage()) : std::string();
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+std::string Context::BaggageValue(std::string_view key) const noexcept {
+  if (state_ == nullptr || !IsValid()) return {};
+  char value[internal::kMaxBaggage];
+  const std::size_t size = internal::DecodeBaggage(internal::FindBaggage(state_->baggage(), key), value, sizeof(value));
+  try {
+    return std::string(value, size);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+Context Context::WithBaggage(std::string_view key, std::string_view value) const noexcept {
+  if (!IsValid()) return *this;
+  char former[internal::kMaxBaggage];
+  const std::size_t former_size =
+      internal::CopyBaggage(state_ != nullptr ? state_->baggage() : std::string_view(), key, former);
+  std::size_t wanted = former_size;
+  try {
+    std::string baggage(former, former_size);
+    if (!value.empty()) {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      if (!baggage.empty()) baggage += ',';
+      baggage.append(key.data(), key.size());
+      baggage += '=';
+      for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte < 0x7f && std::string_view("\",;\\%").find(c) == std::string_view::npos) {
+          baggage += c;
+        } else {
+          baggage += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+        }
+      }
+      wanted = baggage.size();
+    }
+    const bool own = state_ == nullptr && IsSampled();
+    TraceState* const state = TraceState::Parse(state_ != nullptr ? state_->view() : std::string_view(), baggage,
+                                                own ? sampling_ & internal::kThresholdMask : 0);
+    if (wanted > 0 && (state == nullptr || state->baggage_size != wanted)) {
+      internal::Unref(state);
+      return *this;
+    }
+    Context context(*this);
+    internal::Unref(context.state_);
+    context.state_ = state;
+    return context;
+  } catch (const std::bad_alloc&) {
+    return *this;
+  }
+}
+
+std::string Context::CorrelationId() const noexcept {
+  std::string id = BaggageValue(internal::kCorrelationKey);
+  if (!id.empty() || !IsValid()) return id;
+  try {
+    return trace_id_.ToHex();
   } catch (const std::bad_alloc&) {
     return {};
   }
@@ -165,7 +273,10 @@ ContextScope::ContextScope(const Context& context) noexcept {
 
 ContextScope::~ContextScope() {
   Node* const node = std::launder(reinterpret_cast<Node*>(node_));
-  internal::Unlink(&internal::t_state, node);
+  if (node->kind != internal::NodeKind::kAwayScope)
+    internal::Unlink(&internal::t_state, node);
+  else if (node->below != nullptr)
+    internal::EndScopeOfCoroutine(node);
   internal::Unref(node->state);
   node->~Node();
 }

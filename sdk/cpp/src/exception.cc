@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 #include <typeinfo>
 
@@ -86,6 +87,32 @@ void FailSpanWithCurrentException(SpanHandle handle) noexcept {
   }
 #else
   FailSpan(handle, Text(), "failed");
+#endif
+}
+
+void FailSpanWithError(SpanHandle handle, Text type, Text message) noexcept {
+  FailSpan(handle, type, message);
+  AddException(handle, type, message, Text());
+}
+
+void FailSpanWithException(SpanHandle handle, const std::type_info& type, Text message) noexcept {
+  try {
+    FailSpanWithError(handle, TypeName(&type), message);
+  } catch (const std::bad_alloc&) {
+    FailSpanWithError(handle, Text(), message);
+  }
+}
+
+void FailSpanWithPointer(SpanHandle handle, const std::exception_ptr& error) noexcept {
+#if defined(__cpp_exceptions)
+  if (error == nullptr) return FailSpanWithError(handle, Text(), "failed");
+  try {
+    std::rethrow_exception(error);
+  } catch (...) {
+    FailSpanWithCurrentException(handle);
+  }
+#else
+  FailSpanWithError(handle, Text(), "failed");
 #endif
 }
 

@@ -29,7 +29,7 @@ constexpr std::uint32_t kHasIsRemote = 0x100;
 constexpr std::uint32_t kIsRemote = 0x200;
 // More than any entry's encoding takes beside its texts: heads, lengths, numbers, names of events.
 constexpr std::size_t kEntryOverhead = 96;
-constexpr std::size_t kSpanOverhead = 512 + TraceState::kMaxText;
+constexpr std::size_t kSpanOverhead = 512 + TraceState::kMaxText + kMaxNameBytes;
 
 std::uint8_t* PutKeyText(std::uint8_t* out, std::uint32_t field, std::string_view key, std::string_view text) noexcept {
   const std::size_t any = 1 + VarintSize(text.size()) + text.size();
@@ -46,14 +46,18 @@ std::uint8_t* PutKeyInt(std::uint8_t* out, std::uint32_t field, std::string_view
   return PutVarint(PutTag(out, 3, kVarint), bits);  // an explicit 0 stays: the oneof is set
 }
 
-std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryView& entry) noexcept {
-  if (entry.head.type() == EntryType::kText) return PutKeyText(out, field, entry.key, entry.text);
-  if (entry.head.type() == EntryType::kInt)
-    return PutKeyInt(out, field, entry.key, static_cast<std::int64_t>(entry.bits));
-  const bool is_bool = entry.head.type() == EntryType::kBool;
+std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryView& entry,
+                           Redactor* redactor) noexcept {
+  const auto [key, verdict] = redactor->Key(entry.key);
+  const EntryType type = entry.head.type();
+  // What a secret is made of does not matter; numbers are no content.
+  if (type == EntryType::kText || verdict == KeyVerdict::kSecret)
+    return PutKeyText(out, field, key, redactor->Value(verdict, entry.text));
+  if (type == EntryType::kInt) return PutKeyInt(out, field, key, static_cast<std::int64_t>(entry.bits));
+  const bool is_bool = type == EntryType::kBool;
   const std::size_t any = is_bool ? 2 : 9;
-  out = PutHead(out, field, 1 + VarintSize(entry.key.size()) + entry.key.size() + 2 + any);
-  out = PutHead(PutBytes(out, 1, entry.key), 2, any);
+  out = PutHead(out, field, 1 + VarintSize(key.size()) + key.size() + 2 + any);
+  out = PutHead(PutBytes(out, 1, key), 2, any);
   if (is_bool) return PutVarint(PutTag(out, 2, kVarint), entry.bits);
   return PutFixed64(out, 4, entry.bits);
 }
@@ -61,7 +65,7 @@ std::uint8_t* PutAttribute(std::uint8_t* out, std::uint32_t field, const EntryVi
 constexpr std::string_view kSeverity[] = {"debug", "info", "warn", "error"};
 
 std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uint64_t* fields,
-                       const ClockConverter& clock) noexcept {
+                       const ClockConverter& clock, Redactor* redactor) noexcept {
   std::uint8_t* const body = PutTag(out, kEvents, kBytes) + 2;
   out = PutFixed64(body, kEventTime, static_cast<std::uint64_t>(clock.ToWallNs(event.bits)));
   if (event.head.type() == EntryType::kException) {
@@ -69,12 +73,12 @@ std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uin
   } else {
     out = PutBytes(out, kEventName, "log");
     out = PutKeyText(out, kEventAttributes, "log.severity", kSeverity[event.head.level()]);
-    out = PutKeyText(out, kEventAttributes, "log.message", event.text);
+    out = PutKeyText(out, kEventAttributes, "log.message", redactor->Value(redactor->log_verdict(), event.text));
   }
   for (std::uint32_t i = 0; i < event.head.fields(); ++i) {
     EntryView field;
     fields = ReadEntry(fields, &field);
-    out = PutAttribute(out, kEventAttributes, field);
+    out = PutAttribute(out, kEventAttributes, field, redactor);
   }
   out = PutNumber(out, kEventDropped, event.head.dropped_fields());
   return CloseMessage(body, out);
@@ -125,15 +129,24 @@ struct SpanHead {
   std::int64_t end_ns;
 };
 
-std::uint8_t* PutSpanHead(std::uint8_t* out, const SpanHead& span) noexcept {
+// A tracestate with something to hide loses all but our own entry.
+std::uint8_t* PutRedactedTraceState(std::uint8_t* out, const SpanHead& span, Redactor* redactor) noexcept {
+  if (span.state == nullptr) return PutTraceState(out, span.sampling, nullptr, span.failed);
+  const std::string_view text = span.state->view();
+  if (redactor->Text(text, TraceState::kMaxText + 4).data() == text.data())
+    return PutTraceState(out, span.sampling, span.state, span.failed);
+  return PutTraceState(out, span.state->threshold_size == 0 ? 0 : span.state->threshold, nullptr, span.failed);
+}
+
+std::uint8_t* PutSpanHead(std::uint8_t* out, const SpanHead& span, Redactor* redactor) noexcept {
   out = PutHead(out, kTraceId, 16);
   out = PutBigEndian(PutBigEndian(out, span.trace_hi), span.trace_lo);
   out = PutBigEndian(PutHead(out, kSpanId, 8), span.span_id);
   if (span.state != nullptr || (span.sampling & kThresholdMask) != 0) {
-    out = PutTraceState(out, span.sampling, span.state, span.failed);
+    out = PutRedactedTraceState(out, span, redactor);
   }
   if (span.parent_id != 0) out = PutBigEndian(PutHead(out, kParentSpanId, 8), span.parent_id);
-  out = PutBytes(out, kName, span.name);
+  out = PutBytes(out, kName, redactor->Text(span.name, kMaxNameBytes));
   out = PutNumber(out, kKind, span.kind);
   out = PutFixed64(out, kStartTime, static_cast<std::uint64_t>(span.start_ns));
   if (span.end_ns != 0) out = PutFixed64(out, kEndTime, static_cast<std::uint64_t>(span.end_ns));
@@ -146,9 +159,14 @@ std::uint8_t* PutSpanHead(std::uint8_t* out, const SpanHead& span) noexcept {
   return PutRaw(out, &flags, 4);
 }
 
-// Tags, events, and the message of what failed.
-std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const ClockConverter& clock,
-                         std::string_view* failure) noexcept {
+// What failed, as it stands in the record: the last message and type.
+struct Failure {
+  std::string_view message, type;
+};
+
+// Tags and events.
+std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const ClockConverter& clock, Redactor* redactor,
+                         Failure* failure) noexcept {
   TagPlace tags[2 * kMaxTags];
   std::uint32_t tag_count = 0;
   const std::uint64_t* at = record.Entries();
@@ -157,9 +175,9 @@ std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const Cloc
     EntryView entry;
     const std::uint64_t* next = ReadEntry(at, &entry);
     if (entry.head.type() == EntryType::kFailure) {
-      *failure = entry.text;
+      failure->message = entry.text;
     } else if (entry.head.is_event()) {
-      out = PutEvent(out, entry, next, clock);
+      out = PutEvent(out, entry, next, clock, redactor);
       next = SkipEntry(at);
     } else if (entry.head.type() != EntryType::kGone) {
       if (tag_count == 2 * kMaxTags) --tag_count;  // only by failing over and over: the last type stays
@@ -171,9 +189,25 @@ std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const Cloc
     if (Replaced(tags, i, tag_count)) continue;
     EntryView entry;
     ReadEntry(tags[i].at, &entry);
-    out = PutAttribute(out, kAttributes, entry);
+    if (record.Failed() && entry.key == "error.type") failure->type = entry.text;
+    out = PutAttribute(out, kAttributes, entry, redactor);
   }
   return out;
+}
+
+// The status of a span that failed: its message, or in strict mode the type.
+std::uint8_t* PutFailedStatus(std::uint8_t* out, const Failure& failure, Redactor* redactor) noexcept {
+  std::string_view text;
+  const KeyVerdict verdict = redactor->message_verdict();
+  if (verdict == KeyVerdict::kKeep || failure.type.empty())
+    text = failure.message.empty() ? failure.message : redactor->Value(verdict, failure.message);
+  else
+    text = redactor->Text(failure.type.substr(0, CutUtf8(failure.type.data(), failure.type.size(), kMaxNameBytes)),
+                          kMaxNameBytes);
+  const std::size_t message = text.empty() ? 0 : 1 + VarintSize(text.size()) + text.size();
+  out = PutHead(out, kStatus, message + 2);
+  if (message > 0) out = PutBytes(out, 2, text);
+  return PutNumber(out, 3, 2);  // STATUS_CODE_ERROR
 }
 
 }  // namespace
@@ -187,8 +221,11 @@ void Payload::Unref(Payload* payload) noexcept {
   if (payload != nullptr && payload->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) std::free(payload);
 }
 
-OtlpEncoder::OtlpEncoder(const std::vector<std::pair<std::string, std::string>>& resource) {
-  for (const auto& [key, value] : resource) {
+OtlpEncoder::OtlpEncoder(const std::vector<std::pair<std::string, std::string>>& resource, Redactor* redactor)
+    : redactor_(redactor) {
+  for (const auto& pair : resource) {
+    const auto [key, verdict] = redactor->Key(pair.first);
+    const std::string_view value = redactor->Value(verdict, pair.second);
     std::string attribute(32 + key.size() + value.size(), '\0');
     auto* const begin = reinterpret_cast<std::uint8_t*>(attribute.data());
     attribute.resize(static_cast<std::size_t>(PutKeyText(begin, 1, key, value) - begin));
@@ -201,7 +238,7 @@ OtlpEncoder::OtlpEncoder(const std::vector<std::pair<std::string, std::string>>&
 
 OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConverter& clock,
                                      const MemorySampler& memory) noexcept {
-  const std::size_t bound = kSpanOverhead + record.TextBytes() + record.Words() / 2 * kEntryOverhead;
+  const std::size_t bound = kSpanOverhead + kRedactedGrowth * record.TextBytes() + record.Words() / 2 * kEntryOverhead;
   if (count_ > 0 && spans_.size() + kSpanOverhead + record.TextBytes() + record.Words() * 8 > kBatchBytes)
     return Result::kFull;
   std::uint8_t* const out = spans_.Room(bound);
@@ -222,9 +259,9 @@ OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConver
   head.start_ns = clock.ToWallNs(start);
   head.end_ns = clock.ToWallNs(end);
   std::uint8_t* const body = PutTag(out, 2, kBytes) + 2;
-  std::uint8_t* at = PutSpanHead(body, head);
-  std::string_view failure;
-  if (record.Entries() != record.End()) at = PutEntries(at, record, clock, &failure);
+  std::uint8_t* at = PutSpanHead(body, head, redactor_);
+  Failure failure;
+  if (record.Entries() != record.End()) at = PutEntries(at, record, clock, redactor_, &failure);
   std::int64_t delta = 0, peak = 0;
   if (memory.During(start, end, &delta, &peak)) {
     at = PutKeyInt(at, kAttributes, "spanwatch.mem.delta", delta);
@@ -232,12 +269,7 @@ OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConver
   }
   at = PutNumber(at, kDroppedAttributes, record.DroppedTags());
   at = PutNumber(at, kDroppedEvents, record.DroppedLogs());
-  if (head.failed) {
-    const std::size_t message = failure.empty() ? 0 : 1 + VarintSize(failure.size()) + failure.size();
-    at = PutHead(at, kStatus, message + 2);
-    if (message > 0) at = PutBytes(at, 2, failure);
-    at = PutNumber(at, 3, 2);  // STATUS_CODE_ERROR
-  }
+  if (head.failed) at = PutFailedStatus(at, failure, redactor_);
   spans_.SetEnd(CloseMessage(body, at));
   ++count_;
   return Result::kAdded;
@@ -257,7 +289,7 @@ OtlpEncoder::Result OtlpEncoder::AddOpen(const OpenSpan& span, const ClockConver
   head.start_ns = clock.ToWallNs(span.start);
   head.end_ns = 0;
   std::uint8_t* const body = PutTag(out, 2, kBytes) + 2;
-  spans_.SetEnd(CloseMessage(body, PutSpanHead(body, head)));
+  spans_.SetEnd(CloseMessage(body, PutSpanHead(body, head, redactor_)));
   ++count_;
   return Result::kAdded;
 }

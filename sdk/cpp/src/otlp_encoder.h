@@ -1,4 +1,4 @@
-// Compact records into OTLP TracesData, one batch at a time.
+// Compact records into OTLP TracesData, redacted, one batch at a time.
 #ifndef SPANWATCH_SDK_CPP_SRC_OTLP_ENCODER_H_
 #define SPANWATCH_SDK_CPP_SRC_OTLP_ENCODER_H_
 
@@ -13,6 +13,7 @@
 #include "sdk/cpp/src/memory_sampler.h"
 #include "sdk/cpp/src/protobuf.h"
 #include "sdk/cpp/src/record.h"
+#include "sdk/cpp/src/redactor.h"
 
 namespace spanwatch::internal {
 
@@ -39,8 +40,8 @@ class OtlpEncoder {
  public:
   static constexpr std::size_t kBatchBytes = 64 << 10;
 
-  // The attributes of the Resource, encoded once. May throw std::bad_alloc.
-  explicit OtlpEncoder(const std::vector<std::pair<std::string, std::string>>& resource);
+  // The attributes of the Resource, encoded once. `redactor` lives longer. May throw std::bad_alloc.
+  OtlpEncoder(const std::vector<std::pair<std::string, std::string>>& resource, Redactor* redactor);
 
   enum class Result { kAdded, kFull, kFailed };
   // kFull: Finish() first. kFailed: it cannot be encoded at all (memory).
@@ -54,6 +55,7 @@ class OtlpEncoder {
   Payload* Finish() noexcept;
 
  private:
+  Redactor* const redactor_;
   std::string resource_;
   std::string scope_;
   ByteBuffer spans_;  // repeated ScopeSpans.spans

@@ -6,12 +6,14 @@
 
 #include <cstring>
 
+#include "sdk/cpp/src/capture.h"
 #include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/thread_block.h"
 
 namespace spanwatch::internal {
 
 std::atomic<std::uint32_t> g_wake{kAsleep};
+std::atomic<DrainFunction> g_drain{nullptr};
 std::uintptr_t g_constants_begin = 0;
 std::uintptr_t g_constants_size = 0;
 
@@ -68,6 +70,8 @@ void RemakeWakeDescriptorAfterFork() noexcept {
 }
 
 void Wake(std::uint32_t how) noexcept {
+  if (const DrainFunction drain = g_drain.load(std::memory_order_acquire); __builtin_expect(drain != nullptr, 0))
+    return how == kWakeFull ? drain() : void();
   // One write until the sender comes: a storm of failures does not become a storm of system calls.
   if (g_wake.load(std::memory_order_relaxed) >= how) return;
   if (g_wake.exchange(how, std::memory_order_acq_rel) >= how) return;

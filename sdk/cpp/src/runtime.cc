@@ -8,12 +8,14 @@
 #include <memory>
 #include <new>
 
+#include "sdk/cpp/src/capture.h"
 #include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/config.h"
 #include "sdk/cpp/src/gauges.h"
 #include "sdk/cpp/src/sender.h"
 #include "sdk/cpp/src/span_body.h"
 #include "sdk/cpp/src/thread_block.h"
+#include "sdk/cpp/src/user_hash.h"
 #include "spanwatch/options.h"
 #include "spanwatch/stats.h"
 
@@ -26,7 +28,8 @@ constexpr std::int64_t kGraceNs = 200 * kMs;  // beyond the deadline, for a thre
 
 // One run, from Start to Shutdown. Deleted when its thread has ended; a thread that does not end in time keeps it.
 struct Run {
-  explicit Run(const Config& config) : sender(new Sender(config, &status)) {
+  explicit Run(const Config& config)
+      : sender(new Sender(config, &status)), redaction(RedactionModeName(config.redaction.mode)) {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -36,6 +39,7 @@ struct Run {
 
   SenderStatus status;
   std::unique_ptr<Sender> sender;
+  const char* const redaction;
   pthread_t thread{};
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t ended;
@@ -51,7 +55,8 @@ Run* g_abandoned GUARDED_BY(g_state) = nullptr;  // of the process before a fork
 std::string* g_problems GUARDED_BY(g_state) = nullptr;  // of Start
 Stats* g_last GUARDED_BY(g_state) = nullptr;            // of the run that ended
 Options* g_options GUARDED_BY(g_lifecycle) = nullptr;   // for a forked child
-bool g_forked = false;                                  // written in a child with one thread
+bool g_capturing GUARDED_BY(g_lifecycle) = false;
+bool g_forked = false;  // written in a child with one thread
 
 void SetMode(std::uint32_t mode) noexcept { __atomic_store_n(&g_tracing_mode, mode, __ATOMIC_RELEASE); }
 
@@ -106,6 +111,11 @@ void OnceInProcess() noexcept {
   pthread_atfork(nullptr, nullptr, ChildAfterFork);
 }
 
+void OncePerProcess() noexcept {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, OnceInProcess);
+}
+
 void ClearUpAfterFork() noexcept REQUIRES(g_lifecycle) {
   if (!g_forked) return;
   g_forked = false;
@@ -136,6 +146,18 @@ bool FormerThreadRuns() noexcept REQUIRES(g_state) {
   return false;
 }
 
+// What a run begins with.
+void Adopt(const Config& config) noexcept REQUIRES(g_lifecycle) {
+  ResetCounts();
+  ClearGauges();
+  bool nothing = false;
+  const std::uint64_t threshold = ThresholdOf(config.sample_rate, &nothing);
+  g_sampling.store(threshold | (nothing ? kSampleNothing : 0), std::memory_order_relaxed);
+  g_slow_ticks.store(UINT64_MAX, std::memory_order_relaxed);
+  g_log_level.store(static_cast<std::uint8_t>(config.log_level), std::memory_order_relaxed);
+  g_wake.store(kAsleep, std::memory_order_relaxed);
+}
+
 bool Begin(const Config& config) REQUIRES(g_lifecycle) {
   {
     MutexLock lock(&g_state);
@@ -145,14 +167,7 @@ bool Begin(const Config& config) REQUIRES(g_lifecycle) {
     if (former || WakeDescriptor() < 0) return false;
   }
   auto run = std::make_unique<Run>(config);
-  ResetCounts();
-  ClearGauges();
-  bool nothing = false;
-  const std::uint64_t threshold = ThresholdOf(config.sample_rate, &nothing);
-  g_sampling.store(threshold | (nothing ? kSampleNothing : 0), std::memory_order_relaxed);
-  g_slow_ticks.store(UINT64_MAX, std::memory_order_relaxed);
-  g_log_level.store(static_cast<std::uint8_t>(config.log_level), std::memory_order_relaxed);
-  g_wake.store(kAsleep, std::memory_order_relaxed);
+  Adopt(config);
   if (!StartThread(run.get())) {
     MutexLock lock(&g_state);
     AddStartProblem("the sender thread could not be started: tracing is off\n");
@@ -168,8 +183,8 @@ bool Begin(const Config& config) REQUIRES(g_lifecycle) {
 }
 
 bool StartLocked(const Options& options) noexcept REQUIRES(g_lifecycle) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, OnceInProcess);
+  if (g_capturing) return true;
+  OncePerProcess();
   ClearUpAfterFork();
   try {
     {
@@ -182,6 +197,7 @@ bool StartLocked(const Options& options) noexcept REQUIRES(g_lifecycle) {
       g_problems = nullptr;
     }
     const Config config = MakeConfig(options, std::getenv);
+    UseHashKey(config.hash_key);
     if (g_options != &options) {
       auto copy = std::make_unique<Options>(options);
       delete g_options;
@@ -220,6 +236,7 @@ void FillFrom(const SenderStatus& status, Stats* stats) noexcept {
   stats->refused = get(status.refused);
   stats->own_bytes = get(status.own_bytes);
   stats->sender_cpu_ns = get(status.cpu_ns);
+  stats->redacted = get(status.redacted);
 }
 
 double RateInForce() noexcept {
@@ -241,6 +258,7 @@ Stats StatsLocked() REQUIRES(g_state) {
   stats.running = true;
   stats.connected = g_run->status.connected.load(std::memory_order_relaxed);
   stats.sample_rate = RateInForce();
+  stats.redaction = g_run->redaction;
   MutexLock lock(&g_run->status.mutex);
   stats.endpoint = g_run->status.endpoint;
   stats.problems = (g_problems != nullptr ? *g_problems : std::string()) + g_run->status.problems;
@@ -260,26 +278,7 @@ void KeepLastStats() noexcept REQUIRES(g_state) {
   }
 }
 
-}  // namespace
-
-bool RestartAfterFork() noexcept {
-  MutexLock lock(&g_lifecycle);
-  if (__atomic_load_n(&g_tracing_mode, __ATOMIC_RELAXED) != kModeForked) return TracingOn();
-  if (g_options == nullptr) return false;
-  return StartLocked(*g_options);
-}
-
-}  // namespace internal
-
-bool Start(const Options& options) noexcept {
-  internal::MutexLock lock(&internal::g_lifecycle);
-  return internal::StartLocked(options);
-}
-
-std::uint64_t Shutdown(std::uint32_t deadline_ms) noexcept {
-  using namespace internal;  // NOLINT(google-build-using-namespace)
-  const std::int64_t stop_by = MonotonicNs() + std::int64_t{deadline_ms} * kMs;
-  MutexLock lock(&g_lifecycle);
+std::uint64_t ShutdownLocked(std::int64_t stop_by) noexcept REQUIRES(g_lifecycle) {
   ClearUpAfterFork();
   SetMode(kModeOff);
   Run* run;
@@ -308,6 +307,63 @@ std::uint64_t Shutdown(std::uint32_t deadline_ms) noexcept {
     g_abandoned = run;
   }
   return counts.emitted - counts.sampled_out - counts.delivered;
+}
+
+}  // namespace
+
+bool RestartAfterFork() noexcept {
+  MutexLock lock(&g_lifecycle);
+  if (__atomic_load_n(&g_tracing_mode, __ATOMIC_RELAXED) != kModeForked) return TracingOn();
+  if (g_capturing) {  // what it captured into is the parent's
+    SetMode(kModeOff);
+    return false;
+  }
+  if (g_options == nullptr) return false;
+  return StartLocked(*g_options);
+}
+
+bool BeginCapture(const Config& config, DrainFunction drain) noexcept {
+  const std::int64_t stop_by = MonotonicNs() + 1000 * kMs;
+  MutexLock lock(&g_lifecycle);
+  if (g_capturing) return false;
+  OncePerProcess();
+  ShutdownLocked(stop_by);
+  {
+    MutexLock state_lock(&g_state);
+    if (FormerThreadRuns()) return false;
+  }
+  try {
+    UseHashKey(config.hash_key);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  Adopt(config);
+  g_drain.store(drain, std::memory_order_release);
+  g_capturing = true;
+  g_epoch.store(g_epoch.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
+  SetMode(kModeOn);
+  return true;
+}
+
+void EndCapture() noexcept {
+  MutexLock lock(&g_lifecycle);
+  SetMode(kModeOff);
+  g_epoch.store((g_epoch.load(std::memory_order_relaxed) | 1) + 1, std::memory_order_seq_cst);
+  g_drain.store(nullptr, std::memory_order_release);
+  g_capturing = false;
+}
+
+}  // namespace internal
+
+bool Start(const Options& options) noexcept {
+  internal::MutexLock lock(&internal::g_lifecycle);
+  return internal::StartLocked(options);
+}
+
+std::uint64_t Shutdown(std::uint32_t deadline_ms) noexcept {
+  const std::int64_t stop_by = internal::MonotonicNs() + std::int64_t{deadline_ms} * internal::kMs;
+  internal::MutexLock lock(&internal::g_lifecycle);
+  return internal::g_capturing ? 0 : internal::ShutdownLocked(stop_by);
 }
 
 Stats GetStats() noexcept {

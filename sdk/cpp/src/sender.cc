@@ -56,7 +56,8 @@ Sender::Sender(const Config& config, SenderStatus* status)
     : config_(config),
       status_(status),
       process_id_(NewUuid()),
-      encoder_(WithInstance(config.resource)),
+      redactor_(config.redaction),
+      encoder_(WithInstance(config.resource), &redactor_),
       slow_threshold_ns_(config.slow_threshold_ns) {
   if (!transport_.ok()) status_->AddProblem("ZeroMQ could not be started: spans are kept and then dropped");
   Publish();
@@ -194,6 +195,7 @@ void Sender::Publish() noexcept {
   status_->evicted.store(outbox_.evicted(), std::memory_order_relaxed);
   status_->delivered.store(outbox_.delivered(), std::memory_order_relaxed);
   status_->memory_drops.store(memory_drops_, std::memory_order_relaxed);
+  status_->redacted.store(redactor_.marks(), std::memory_order_relaxed);
   status_->connected.store(state_ == State::kUp, std::memory_order_relaxed);
   status_->cpu_ns.store(static_cast<std::uint64_t>(ThreadCpuNs()), std::memory_order_relaxed);
   status_->own_bytes.store(

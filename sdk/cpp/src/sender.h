@@ -13,6 +13,7 @@
 #include "sdk/cpp/src/mutex.h"
 #include "sdk/cpp/src/otlp_encoder.h"
 #include "sdk/cpp/src/outbox.h"
+#include "sdk/cpp/src/redactor.h"
 #include "sdk/cpp/src/thread_block.h"
 #include "sdk/cpp/src/transport.h"
 
@@ -21,7 +22,7 @@ namespace spanwatch::internal {
 // What the sender tells others, and how it is told to stop. Threads: any.
 struct SenderStatus {
   std::atomic<std::uint64_t> batched{0}, delivered{0}, evicted{0}, memory_drops{0}, shutdown_drops{0};
-  std::atomic<std::uint64_t> own_bytes{0}, cpu_ns{0}, reconnects{0}, refused{0};
+  std::atomic<std::uint64_t> own_bytes{0}, cpu_ns{0}, reconnects{0}, refused{0}, redacted{0};
   std::atomic<bool> connected{false};
   // Monotonic time; 0: go on. Written once, by Shutdown().
   std::atomic<std::int64_t> stop_by_ns{0};
@@ -88,6 +89,7 @@ class Sender {
   ClockConverter clock_;
   MemorySampler memory_;
   ProcessId process_id_;  // the first one is also service.instance.id
+  Redactor redactor_;
   OtlpEncoder encoder_;
   Outbox outbox_;
   Transport transport_;

@@ -22,16 +22,6 @@ inline std::uint32_t Mode(int order) noexcept { return __atomic_load_n(&g_tracin
 
 SpanHandle Lost(Slot* reason) noexcept { return {reason, kLostGeneration}; }
 
-// The top of the thread's stack, without spans that other threads ended meanwhile.
-inline Node* LiveCurrent(ThreadState* thread) noexcept {
-  Node* node = thread->current;
-  while (__builtin_expect(node != nullptr && node->dead.load(std::memory_order_acquire), 0)) {
-    Unlink(thread, node);
-    node = thread->current;
-  }
-  return node;
-}
-
 inline std::uint64_t DecideSampling(std::uint64_t trace_lo) noexcept {
   const std::uint64_t policy = g_sampling.load(kRelaxed);
   if (__builtin_expect(policy == 0, 1)) return kSampled | kRandomTraceId;
@@ -41,6 +31,13 @@ inline std::uint64_t DecideSampling(std::uint64_t trace_lo) noexcept {
 }
 
 inline std::uint64_t NonZero(std::uint64_t value) noexcept { return value == 0 ? 1 : value; }
+
+// The first span of a thread or process in a trace that has a correlation id.
+__attribute__((noinline)) void TagCorrelation(SpanHandle handle, const TraceState& state) noexcept {
+  if (state.correlation_size == 0) return;
+  char id[kMaxBaggage];
+  SetSpanText(handle, "correlation.id", std::string_view(id, DecodeBaggage(state.correlation(), id, sizeof(id))));
+}
 
 inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind, const Node* parent,
                        std::uint32_t epoch) noexcept {
@@ -83,6 +80,8 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
   slot->start.store(Ticks(), kRelaxed);
   const std::uint64_t generation = slot->generation.load(kRelaxed) + 1;
   slot->generation.store(generation, std::memory_order_release);
+  if (__builtin_expect(slot->state != nullptr, 0) && parent->kind != NodeKind::kSpan)
+    TagCorrelation({slot, generation}, *slot->state);
   return {slot, generation};
 }
 
@@ -111,7 +110,7 @@ inline SpanHandle Start(Text name, SpanKind kind, const Node* parent, bool use_c
   }
   const std::uint32_t epoch = g_epoch.load(kRelaxed);
   if (__builtin_expect((epoch & 1) == 0, 0)) return {nullptr, 0};
-  return Open(thread, slot, name, kind, use_current ? LiveCurrent(thread) : parent, epoch);
+  return Open(thread, slot, name, kind, use_current ? LiveTop(thread) : parent, epoch);
 }
 
 // Room for `words` in the ring, or null. The words up to the returned place, if any, became padding.
@@ -204,7 +203,7 @@ inline void Close(ThreadState* thread, Slot* slot, SpanHandle handle, TraceState
     slot->UseBody(slot->inline_body, Slot::kInlineWords);
   }
   if (__builtin_expect(slot->block != thread->block, 0)) {
-    slot->dead.store(true, std::memory_order_release);
+    slot->life.store(NodeState::kDead, std::memory_order_release);
     return;
   }
   if (__builtin_expect(thread->current == slot, 1)) {

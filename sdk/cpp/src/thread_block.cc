@@ -57,9 +57,9 @@ void TakeBackDead(ThreadState* thread, ThreadBlock* block) noexcept {
     Slot* const chunk = block->chunks[i].load(std::memory_order_relaxed);
     for (std::uint32_t j = 0; j < kSlotsPerChunk; ++j) {
       Slot* const slot = &chunk[j];
-      if (!slot->dead.load(std::memory_order_acquire)) continue;
+      if (slot->life.load(std::memory_order_acquire) != NodeState::kDead) continue;
       if (slot->linked) Unlink(thread, slot);
-      slot->dead.store(false, std::memory_order_relaxed);
+      slot->life.store(NodeState::kLive, std::memory_order_relaxed);
       FreeSlot(block, slot);
     }
   }
@@ -267,7 +267,7 @@ void ResetBlocksAfterFork() noexcept {
         // Spans that the parent's other threads had open. Their generation moves on, so that handles to them, should
         // this thread hold any, do nothing.
         chunk[j].generation.store(chunk[j].generation.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
-        chunk[j].dead.store(false, std::memory_order_relaxed);
+        chunk[j].life.store(NodeState::kLive, std::memory_order_relaxed);
         chunk[j].linked = false;
         FreeSlot(block, &chunk[j]);
       }

@@ -14,7 +14,23 @@ namespace spanwatch::internal {
 
 struct ThreadBlock;
 
-// A context on a thread's stack of contexts: an open span (Slot) or a ContextScope. Linked to the one below it.
+struct CoroutineNode;
+
+enum class NodeKind : std::uint8_t {
+  kScope,
+  kAwayScope,  // in a coroutine: a CoroutineNode (`below`) stands for it
+  kSpan,
+  kCoroutine,
+};
+enum class NodeState : std::uint8_t {
+  kLive,
+  kDead,    // a span that another thread ended: its slot waits for the owner to take it back
+  kAsk,     // a coroutine's node: it is as alive as what it stands for
+  kOrphan,  // a coroutine's node that nobody owns any more: deleted by whoever takes it off
+};
+
+// A context on a thread's stack of contexts: an open span (Slot), a ContextScope, or what stands for one of these while
+// its coroutine runs (CoroutineNode). Linked to the one below it.
 // The ids are atomic because the sender reads open spans; a thread's own loads and stores of them are plain moves.
 struct Node {
   std::atomic<std::uint64_t> trace_hi{0};
@@ -23,8 +39,9 @@ struct Node {
   std::uint64_t sampling = 0;
   TraceState* state = nullptr;  // one reference
   Node* below = nullptr;
-  std::atomic<bool> dead{false};  // a span that another thread ended: its slot waits for the owner to take it back
-  bool linked = false;            // is on its thread's stack
+  std::atomic<NodeState> life{NodeState::kLive};
+  NodeKind kind = NodeKind::kScope;
+  bool linked = false;  // is on its thread's stack
 };
 
 // How full a span's body is: words used, bytes of text, tags, logs, in one word, so that a tag costs one load, one
@@ -69,6 +86,8 @@ class Fill {
 // An open span. `generation` is even while it is open; the sender copies the atomic words and looks at it again.
 struct Slot : Node {
   static constexpr std::uint32_t kInlineWords = 48;
+
+  Slot() noexcept { kind = NodeKind::kSpan; }
 
   std::atomic<std::uint64_t> generation{1};
   std::atomic<std::uint64_t> parent_id{0};
@@ -173,6 +192,15 @@ ThreadBlock* AcquireBlock() noexcept;
 Slot* MoreSlots(ThreadState* thread) noexcept;
 // Takes a node off this thread's stack.
 void Unlink(ThreadState* thread, Node* node) noexcept;
+// Takes the dead nodes off the top of this thread's stack.
+Node* WithoutDead(ThreadState* thread) noexcept;
+// The top of this thread's stack, or null.
+inline Node* LiveTop(ThreadState* thread) noexcept {
+  Node* const node = thread->current;
+  if (__builtin_expect(node == nullptr || node->life.load(std::memory_order_acquire) == NodeState::kLive, 1))
+    return node;
+  return WithoutDead(thread);
+}
 
 // Overflow bodies, bounded for the process.
 std::uint64_t* AllocateBody(ThreadBlock* block, std::uint32_t words) noexcept;

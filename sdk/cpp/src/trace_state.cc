@@ -130,18 +130,20 @@ std::uint32_t FormatThreshold(std::uint64_t threshold, char* out) noexcept {
   return size;
 }
 
-TraceState* TraceState::Parse(std::string_view header) noexcept {
+TraceState* TraceState::Parse(std::string_view header, std::string_view baggage, std::uint64_t threshold) noexcept {
   std::string_view members[kMaxMembers];
-  if (header.size() > kMaxHeader) return nullptr;
-  const int count = Shorten(members, Split(header, members));
-  if (count <= 0) return nullptr;
-  if (g_bytes.fetch_add(sizeof(TraceState), std::memory_order_relaxed) + sizeof(TraceState) > kMaxBytes) {
-    g_bytes.fetch_sub(sizeof(TraceState), std::memory_order_relaxed);
+  char entries[kMaxBaggage];
+  const std::size_t entries_size = CopyBaggage(baggage, {}, entries);
+  const int count = header.size() > kMaxHeader ? 0 : Shorten(members, Split(header, members));
+  if (count <= 0 && entries_size == 0) return nullptr;
+  const std::uint64_t bytes = sizeof(TraceState) + entries_size;
+  if (g_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes > kMaxBytes) {
+    g_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     return nullptr;
   }
-  void* const memory = std::malloc(sizeof(TraceState));
+  void* const memory = std::malloc(bytes);
   if (memory == nullptr) {
-    g_bytes.fetch_sub(sizeof(TraceState), std::memory_order_relaxed);
+    g_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     return nullptr;
   }
   auto* const state = new (memory) TraceState;
@@ -153,15 +155,29 @@ TraceState* TraceState::Parse(std::string_view header) noexcept {
       FindThreshold(state, size + 3, members[i].substr(3));
     size += static_cast<std::uint32_t>(members[i].size());
   }
+  if (count <= 0 && threshold != 0) {
+    std::memcpy(state->text, "ot=th:", 6);
+    state->threshold = threshold;
+    state->threshold_at = 6;
+    state->threshold_size = static_cast<std::uint16_t>(FormatThreshold(threshold, state->text + 6));
+    size = 6u + state->threshold_size;
+  }
   state->size = static_cast<std::uint16_t>(size);
+  std::memcpy(static_cast<void*>(state + 1), entries, entries_size);
+  state->baggage_size = static_cast<std::uint16_t>(entries_size);
+  if (const std::string_view id = FindBaggage(state->baggage(), kCorrelationKey); !id.empty()) {
+    state->correlation_at = static_cast<std::uint16_t>(id.data() - state->baggage().data());
+    state->correlation_size = static_cast<std::uint16_t>(id.size());
+  }
   return state;
 }
 
 std::uint64_t TraceState::BytesHeld() noexcept { return g_bytes.load(std::memory_order_relaxed); }
 
 void Release(TraceState* state) noexcept {
+  const std::uint64_t bytes = sizeof(TraceState) + state->baggage_size;
   std::free(state);
-  g_bytes.fetch_sub(sizeof(TraceState), std::memory_order_relaxed);
+  g_bytes.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 }  // namespace spanwatch::internal

@@ -140,15 +140,19 @@ TEST_F(OverviewBudgetTest, VeryManyCallsInOneMinuteAreCountedExactly) {
 
 TEST_F(OverviewBudgetTest, TheFormulaIsCloseToTheHeap) {
   if (!HeapIsCounted()) GTEST_SKIP() << "the sanitizer's allocator tells nothing";
-  overview_ = nullptr;
-  const std::size_t before = HeapBytes();
-  overview_ = std::make_unique<Overview>();
-  overview_->Configure({});
-  std::mt19937_64 random(1);
-  for (int minute = 0; minute < 30; ++minute) {
-    for (std::uint32_t i = 0; i < 6000; ++i)
-      Call(i % 600, i % 7, static_cast<std::int64_t>((random() >> 40) + (random() >> 44)));
-    now_ns_ += kMinute;
+  std::size_t before = 0;
+  // The first time malloc fills its lists of small pieces, which it counts as in use.
+  for (int time = 0; time < 2; ++time) {
+    overview_ = nullptr;
+    before = HeapBytes();
+    overview_ = std::make_unique<Overview>();
+    overview_->Configure({});
+    std::mt19937_64 random(1);
+    for (int minute = 0; minute < 30; ++minute) {
+      for (std::uint32_t i = 0; i < 6000; ++i)
+        Call(i % 600, i % 7, static_cast<std::int64_t>((random() >> 40) + (random() >> 44)));
+      now_ns_ += kMinute;
+    }
   }
   const auto real = static_cast<double>(HeapBytes() - before);
   RecordProperty("real_bytes", static_cast<int>(real));

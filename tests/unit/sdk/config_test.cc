@@ -66,6 +66,27 @@ TEST(ConfigTest, Environment) {
   EXPECT_EQ(config.problems, "");
 }
 
+TEST(ConfigTest, Privacy) {
+  EXPECT_EQ(With({}).redaction.mode, RedactionMode::kDefault);
+  EXPECT_EQ(With({{"TRACING_REDACTION", "Strict"}}).redaction.mode, RedactionMode::kStrict);
+  EXPECT_FALSE(With({}).hash_key.has_value());
+  const Config bad = With({{"TRACING_REDACTION", "none"}, {"TRACING_HASH_KEY", "hunter2"}});
+  EXPECT_EQ(bad.redaction.mode, RedactionMode::kDefault);
+  EXPECT_THAT(bad.problems, HasSubstr("TRACING_REDACTION=\"none\" is not default, strict or off"));
+  EXPECT_THAT(bad.problems, HasSubstr("TRACING_HASH_KEY is shorter than 16 bytes"));
+  EXPECT_EQ(bad.problems.find("hunter2"), std::string::npos);
+  EXPECT_FALSE(bad.hash_key.has_value());
+  EXPECT_THAT(With({{"TRACING_REDACTION", "off"}}).problems, HasSubstr("redaction is off"));
+  Options options;
+  options.redaction.mode = RedactionMode::kDefault;
+  options.hash_key = "000102030405060708090a0b0c0d0e0f";
+  const Config code = With({{"TRACING_REDACTION", "off"}, {"TRACING_HASH_KEY", "a key of the environment"}}, options);
+  EXPECT_EQ(code.redaction.mode, RedactionMode::kDefault);
+  ASSERT_TRUE(code.hash_key.has_value());
+  EXPECT_EQ(code.hash_key->k0, 0x0706050403020100u);
+  EXPECT_EQ(code.problems, "");
+}
+
 TEST(ConfigTest, WhatTheProgramSetsWinsExceptThatTheEnvironmentCanTurnItOff) {
   Options options;
   options.service_name = "code";

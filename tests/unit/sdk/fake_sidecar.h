@@ -43,7 +43,8 @@ struct WireMessage {
   std::string identity;
   std::uint64_t version = 0, kind = 0, sequence = 0, oldest_held = 0, batched_before = 0, span_count = 0,
                 sampled_out = 0;
-  std::uint64_t send_time_ns = 0;
+  std::uint64_t send_time_ns = 0, redaction_policy = 0;
+  std::string raw;  // envelope and payload as they came
   std::string process_id;
   std::optional<WireTotals> acknowledged;
   std::map<std::string, std::uint64_t> drops;

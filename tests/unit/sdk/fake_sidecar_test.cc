@@ -289,6 +289,9 @@ WireMessage DecodeMessage(const std::string& envelope, const std::string& payloa
       case 11:
         out.send_time_ns = reader.get_fixed64();
         break;
+      case 12:
+        out.redaction_policy = reader.get_fixed64();
+        break;
       case 13:
         DecodeHeartbeat(reader.get_message(), &out);
         break;
@@ -380,6 +383,7 @@ void FakeSidecar::Run() {
     if (frames.size() != 3) std::abort();
     WireMessage message = DecodeMessage(frames[1], frames[2]);
     message.identity = frames[0];
+    message.raw = frames[1] + frames[2];
     const std::lock_guard<std::mutex> lock(mutex_);
     for (const std::string& answer : policy_(*this, message)) {
       zmq_send(router_, frames[0].data(), frames[0].size(), ZMQ_SNDMORE);

@@ -370,7 +370,8 @@ TEST_F(SpanTest, MoreSpansOpenThanATableHolds) {
   Shutdown(5000);
   const Stats stats = GetStats();
   EXPECT_EQ(stats.emitted, 3000u);
-  EXPECT_EQ(Dropped(stats, "open_limit"), 3000u - 2048u);
+  EXPECT_GE(Dropped(stats, "open_limit"), 3000u - 2048u);  // more, if threads of earlier tests hold parts of the table
+  EXPECT_EQ(stats.batched + Dropped(stats, "open_limit"), 3000u);
   EXPECT_TRUE(EquationHolds(stats));
 }
 

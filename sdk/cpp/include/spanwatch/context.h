@@ -4,11 +4,13 @@
 #define SPANWATCH_CONTEXT_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "spanwatch/ids.h"
+#include "spanwatch/value.h"
 
 namespace spanwatch {
 
@@ -36,7 +38,9 @@ class Context {
   // From the headers of an incoming request, by the rules of W3C Trace Context (level 2). A bad traceparent gives an
   // invalid context; a bad tracestate is dropped alone. Join several tracestate headers with commas, in order;
   // several traceparent headers are invalid (joined by a comma they are found to be).
-  static Context FromTraceparent(std::string_view traceparent, std::string_view tracestate = {}) noexcept;
+  // `baggage` is that header (W3C Baggage): illegal entries, and what is over 1024 bytes, are left out.
+  static Context FromTraceparent(std::string_view traceparent, std::string_view tracestate = {},
+                                 std::string_view baggage = {}) noexcept;
 
   bool IsValid() const noexcept { return trace_id_.IsValid() && span_id_.IsValid(); }
   TraceId trace_id() const noexcept { return trace_id_; }
@@ -46,11 +50,29 @@ class Context {
   // Whether it came from another process.
   bool IsRemote() const noexcept;
 
+  // Tags for the whole trace: they go on its outermost span that runs on this thread, which for a request that is
+  // handled on one thread (or in one coroutine) is this process's root span. On another thread (Bind) it is the
+  // outermost span there; without one they go nowhere. `spanwatch::Context::Current().SetTags({{"userId", id}});`
+  const Context& SetTags(std::initializer_list<Tag> tags) const noexcept;
+  // A line of the log of this context's span, if that runs on this thread; of Current(), of the current span.
+  const Context& AddLog(LogLevel level, Text text, std::initializer_list<Tag> fields = {}) const noexcept;
+
   // `00-<trace id>-<span id>-<flags>`, 55 characters; empty if !IsValid(). Start one span of kind kClient for each
   // outgoing call and inject that span's context, so that each call has a parent id of its own.
   std::string Traceparent() const noexcept;
   // Empty if there is nothing to send: then send no tracestate header.
   std::string Tracestate() const noexcept;
+
+  // Baggage: entries that travel with the trace, to all its spans' contexts and over InjectHeaders to other processes.
+  // All of it, as the header; empty if there is none.
+  std::string Baggage() const noexcept;
+  // The value of one entry; empty if there is none.
+  std::string BaggageValue(std::string_view key) const noexcept;
+  // This context with one entry more, or another value (empty: without it); make it current by a ContextScope. The same
+  // context if it is not valid, the key is no token (letters, digits, `-_.` and the like), or there is no room.
+  Context WithBaggage(std::string_view key, std::string_view value) const noexcept;
+  // What ties together what belongs together over several traces: the baggage `correlation.id`, else the trace id.
+  std::string CorrelationId() const noexcept;
 
  private:
   friend struct internal::ContextAccess;
@@ -72,6 +94,8 @@ void InjectHeaders(const Context& context, Set&& set) {
   set(std::string_view("traceparent"), context.Traceparent());
   std::string state = context.Tracestate();
   if (!state.empty()) set(std::string_view("tracestate"), std::move(state));
+  std::string baggage = context.Baggage();
+  if (!baggage.empty()) set(std::string_view("baggage"), std::move(baggage));
 }
 template <typename Set>
 void InjectHeaders(Set&& set) {
@@ -90,6 +114,18 @@ class ContextScope {
  private:
   friend struct internal::ContextAccess;
   alignas(8) unsigned char node_[96];
+};
+
+// Sets the correlation id of what is traced while it lives, in a trace: the outermost span gets the tag
+// `correlation.id`, and the baggage takes it to other threads and processes, whose first spans get it too. Outside of
+// traces it does nothing. `spanwatch::CorrelationScope correlation(request.header("X-Request-Id"));`
+class CorrelationScope {
+ public:
+  explicit CorrelationScope(std::string_view id) noexcept
+      : scope_(Context::Current().SetTags({{"correlation.id", id}}).WithBaggage("correlation.id", id)) {}
+
+ private:
+  ContextScope scope_;
 };
 
 // Wraps fn so that it runs, on whatever thread, in the context that is current now.

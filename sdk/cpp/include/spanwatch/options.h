@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "spanwatch/redaction.h"
 #include "spanwatch/span.h"
 
 namespace spanwatch {
@@ -33,6 +34,12 @@ struct Options {
   LogLevel log_level = LogLevel::kDebug;
   // A span longer than this is sent at once instead of with the next batch (20 ms). The sidecar can change it.
   std::uint32_t slow_threshold_ms = 1000;
+  // What is taken out of the texts that leave. Its mode: TRACING_REDACTION (default, strict, off).
+  Redaction redaction;
+  // TRACING_HASH_KEY: the key of HashUserId, for pseudonyms that stay the same over restarts and processes. 32 hex
+  // digits
+  // (`openssl rand -hex 16`), or any text of 16 bytes and more. A secret: keep it as one. Default: random.
+  std::string hash_key;
 };
 
 // Starts tracing: one sender thread. Returns whether tracing is on (false: turned off, or out of memory or threads;

@@ -22,8 +22,6 @@ namespace spanwatch {
 
 enum class SpanKind : std::uint8_t { kInternal = 1, kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5 };
 
-enum class LogLevel : std::uint8_t { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
-
 namespace internal {
 
 struct Slot;  // the running span's state, in a bounded table of the SDK
@@ -50,6 +48,7 @@ void FailSpanWithCurrentException(SpanHandle handle) noexcept;
 void DetachSpan(SpanHandle handle) noexcept;
 bool IsSpanRecording(SpanHandle handle) noexcept;
 Context SpanContext(SpanHandle handle) noexcept;
+void LinkSpan(SpanHandle handle, const Context& other) noexcept;
 
 }  // namespace internal
 
@@ -62,6 +61,8 @@ Context SpanContext(SpanHandle handle) noexcept;
 // Setting a key again replaces its value.
 class [[nodiscard]] Span {
  public:
+  // No span: everything does nothing.
+  Span() noexcept = default;
   // Child of the thread's current context; the root of a new trace if there is none.
   SPANWATCH_INLINE explicit Span(Text name, SpanKind kind = SpanKind::kInternal) noexcept {
     if (internal::TracingOn()) handle_ = internal::StartSpan(name, kind);
@@ -123,9 +124,22 @@ class [[nodiscard]] Span {
     if (handle_.slot != nullptr) internal::FailSpan(handle_, type, message);
     return *this;
   }
+  // With an error that is a value: std::error_code, the error() of an expected, a status, an enum, a std::exception, a
+  // std::exception_ptr (spanwatch/error.h).
+  template <typename E, typename = std::enable_if_t<!std::is_constructible_v<Text, const E&>>>
+  Span& Fail(const E& error) noexcept;
+  // Fail(), if the result of a call is a failure (spanwatch/error.h): `span.FailIfError(file.Open(path))`.
+  template <typename T>
+  Span& FailIfError(const T& result) noexcept;
   // In a catch block: type (demangled), message and nested causes of the exception being handled.
   Span& FailWithCurrentException() noexcept {
     if (handle_.slot != nullptr) internal::FailSpanWithCurrentException(handle_);
+    return *this;
+  }
+
+  // Says that another trace led to this one, without being its parent: tags `linked.traceId` and `linked.spanId`.
+  Span& LinkTo(const Context& other) noexcept {
+    if (handle_.slot != nullptr && other.IsValid()) internal::LinkSpan(handle_, other);
     return *this;
   }
 
@@ -151,28 +165,10 @@ class [[nodiscard]] Span {
   internal::SpanHandle handle_{nullptr, 0};
 };
 
-// Runs fn in a span and returns what it returns. An exception marks the span as failed (type, message, nested causes)
-// and goes on to the caller. fn takes nothing, or the span: `Traced("op", [](spanwatch::Span& span) { ... })`.
-// Only a plain call is timed: of a function that returns a future, the time until it returns.
-template <typename Fn>
-decltype(auto) Traced(Text name, Fn&& fn) {
-  Span span(name);
-#if defined(__cpp_exceptions)
-  try {
-#endif
-    if constexpr (std::is_invocable_v<Fn, Span&>) {
-      return std::forward<Fn>(fn)(span);
-    } else {
-      return std::forward<Fn>(fn)();
-    }
-#if defined(__cpp_exceptions)
-  } catch (...) {
-    span.FailWithCurrentException();
-    throw;
-  }
-#endif
-}
-
 }  // namespace spanwatch
+
+#include "spanwatch/async.h"   // NOLINT: after Span
+#include "spanwatch/error.h"   // NOLINT
+#include "spanwatch/traced.h"  // NOLINT
 
 #endif  // SPANWATCH_SPAN_H_

@@ -1,4 +1,6 @@
-// Spanwatch, everything: Start and Shutdown, Span and Traced, Context, GetStats and SetGauge.
+// Spanwatch, what every program needs: Start and Shutdown, Span and Traced, Context, GetStats and SetGauge. Besides,
+// each to be included by itself: instrument.h (services), discord.h (messages), coroutine.h, propagation.h (headers),
+// testing.h (spans in memory).
 #ifndef SPANWATCH_SPANWATCH_H_
 #define SPANWATCH_SPANWATCH_H_
 

@@ -33,6 +33,8 @@ struct Stats {
   std::uint64_t refused = 0;        // messages that the sidecar refused
   std::uint64_t own_bytes = 0;      // memory that the SDK holds (rings, buffers, tables)
   std::uint64_t sender_cpu_ns = 0;  // CPU time of the sender thread
+  std::uint64_t redacted = 0;       // places where a secret or personal data was replaced (spanwatch/redaction.h)
+  const char* redaction = "";       // mode in force: "default", "strict" or "off"; "" before Start(). Static text
   double sample_rate = 1;           // in force
   std::string endpoint;             // last tried; empty: none found
   std::string problems;             // one line each: bad options, environment, refusals. At most 4 KiB

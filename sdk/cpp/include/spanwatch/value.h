@@ -108,6 +108,8 @@ class Value {
   Type type_;
 };
 
+enum class LogLevel : std::uint8_t { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
+
 // One key and its value: `span.SetTags({{"model", "gemini"}, {"tokens", 512}})`.
 struct Tag {
   Text key;
