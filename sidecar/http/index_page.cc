@@ -63,7 +63,8 @@ std::string Alerts(const std::vector<core::Incident>& incidents) {
       html += EscapeHtml(label.name) + "=<bdi>" + EscapeHtml(label.value) + "</bdi> ";
     }
     html += "</td><td class=\"n\">" + EscapeHtml(core::FormatValue(incident.worst_value, incident.unit)) +
-            "</td><td class=\"n\">" + EscapeHtml(core::FormatValue(incident.threshold, incident.unit)) + "</td><td>" +
+            "</td><td class=\"n\">" +
+            (severity == "none" ? "" : EscapeHtml(core::FormatValue(incident.threshold, incident.unit))) + "</td><td>" +
             TimeText(incident.active_at_ns) + "</td><td class=\"n\">" + std::to_string(incident.count) +
             "</td><td class=\"mono\">";
     if (incident.worst_trace.IsValid()) {

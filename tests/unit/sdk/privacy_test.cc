@@ -79,7 +79,7 @@ void FailWithNested(Text name, const std::string& text) {
 // What goes with a context: tags of the whole trace, correlation, baggage, metadata of a new one.
 void SayInContexts(Text text, const std::string& copy) {
   const char* const parent = "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-01";
-  { Span(text, SpanKind::kServer, Context::FromTraceparent(parent, "", "note=" + copy)); }
+  { const Span extracted(text, SpanKind::kServer, Context::FromTraceparent(parent, "", "note=" + copy)); }
   {
     Span outer("outermost", SpanKind::kServer, Context());
     outer.LinkTo(Context::FromTraceparent(parent, "vendor=" + copy));
