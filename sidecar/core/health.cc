@@ -186,7 +186,7 @@ void Health::Judge(std::int64_t now_ns, const ServiceTroubles& troubles, Service
     if (found >= named) {
       level.held_ns = now_ns;
       level.issues = issues;
-    } else if (level.held_ns != INT64_MIN && (sum.raw == 0 || now_ns - level.held_ns >= kHealthHoldNs)) {
+    } else if (level.held_ns != INT64_MIN && (sum.raw == 0 || level.held_ns <= now_ns - kHealthHoldNs)) {
       level = Level();
     }
     if (level.held_ns != INT64_MIN) status = named;
