@@ -93,8 +93,7 @@ void Engine::Impl::ApplyRecord(const RecordHeader& record, const Decoded& decode
 
 std::int64_t Engine::Impl::NextTickDue() const {
   const std::int64_t waiting = waiting_.empty() ? INT64_MAX : waiting_.front().until_ns;
-  return std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue(), overview_.NextDue(), health_.NextDue(),
-                   waiting, NextSweep()});
+  return std::min({store_.NextDue(), alerts_.NextDue(), ledger_.NextDue(), health_.NextDue(), waiting, NextSweep()});
 }
 
 // The ticks of the grid up to `now_ns`; those with nothing due are skipped at once.

@@ -83,7 +83,6 @@ class Overview {
   void OnSpan(std::int64_t now_ns, std::uint32_t operation, std::uint32_t service, const SpanBatch& batch,
               const SpanView& span);
   // It needs no ticks; on those that run anyway a few idle operations are tidied.
-  std::int64_t NextDue() const { return INT64_MAX; }
   void Advance(std::int64_t now_ns);
   // Their numbers are free: others may get them.
   void ForgetOperation(std::uint32_t operation);

@@ -71,13 +71,13 @@ void Statistics::Configure(const Limits& limits, std::size_t rules) {
   cell_bytes_ = kCellBytes + rules * kRuleBytes;
 }
 
-std::uint64_t Statistics::OwnBytes() const {
+std::uint64_t Statistics::bytes() const {
   return catalog_->bytes() + (cells_.size() - free_cells_.size()) * cell_bytes_ + fold_bytes_ +
          (named_series_ + overflow_series_) * kSeriesBytes + services_.size() * kServiceBytes;
 }
 
 bool Statistics::MayTake(const Service& service) const {
-  if (named_series_ >= limits_.max_series || OwnBytes() + kReservedBytes > kMaxStatisticsBytes) return false;
+  if (named_series_ >= limits_.max_series || bytes() + kReservedBytes > kMaxStatisticsBytes) return false;
   if (limits_.max_series_per_service != 0) return service.series < limits_.max_series_per_service;
   const std::uint64_t share = std::max<std::uint64_t>(1, limits_.max_series / 4);
   const bool alone = services_with_series_ == (service.series > 0 ? 1u : 0u);
@@ -122,7 +122,7 @@ void Statistics::TakeSeries(std::uint32_t cell, Service* service) {
 
 Statistics::Cell& Statistics::MakeCell(std::int64_t now_ns, std::uint32_t operation, SpanKind kind, StatusCode status) {
   const std::uint32_t service = catalog_->operation(operation).service;
-  if (!catalog_->operation(operation).other && OwnBytes() + kReservedBytes > kMaxStatisticsBytes) {
+  if (!catalog_->operation(operation).other && bytes() + kReservedBytes > kMaxStatisticsBytes) {
     operation = catalog_->OtherOf(service, now_ns);
     const std::uint32_t number = catalog_->operation(operation).cells[CellSlot(kind, status)];
     if (number != kNoCell) return cells_[number];
@@ -283,7 +283,7 @@ StatisticsView Statistics::Show(std::uint64_t group_bytes) const {
   view.expired_spans_total = expired_spans_;
   view.operations = catalog_->live_operations();
   view.max_operations = kMaxOperations;
-  view.bytes = OwnBytes() + group_bytes;
+  view.bytes = bytes() + group_bytes;
   view.max_bytes = kMaxStatisticsBytes;
   const auto show = [&](std::string_view service, const char* label, const Fold& fold) {
     if (fold.spans == 0 || view.cardinality.size() == kMaxCardinalityShown) return;

@@ -70,7 +70,7 @@ class Statistics {
   void ForgetService(std::uint32_t service);  // its number is free again
 
   std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
-  std::uint64_t bytes() const { return OwnBytes(); }     // by formula
+  std::uint64_t bytes() const;                           // by formula, without the rules' window groups
   StatisticsView Show(std::uint64_t group_bytes) const;  // of the rules' window groups
   void ShowServices(std::vector<ServiceStats>* out) const;
   // Series by number, then overflow series by service: parts [begin, end) of all. False: the part is not in use.
@@ -121,7 +121,6 @@ class Statistics {
   void TakeSeries(std::uint32_t cell, Service* service);
   void FreeCell(std::uint32_t number);
   void FreeOverflow(Service* service);
-  std::uint64_t OwnBytes() const;
   Service& ServiceAt(std::uint32_t number) {
     while (services_.size() <= number) services_.Append();
     return services_[number];

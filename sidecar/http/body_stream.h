@@ -15,7 +15,7 @@ class BodyStream {
 
   virtual ~BodyStream() = default;
   // Appends the next piece to *out, some 64 KiB at most. kMore: call again as soon as it is sent. kWait: nothing more
-  // for now, call again within a second. kEnd: this was the last. Must not block. An exception ends the connection
+  // yet, call again within a second. kEnd: this was the last. Must not block. An exception ends the connection
   // without the end of the body, so that the client sees that it is cut.
   virtual State Next(std::string* out) = 0;
   // Called once, before Next(): `wake` may be called from any thread, also after the stream's end, to have Next()
