@@ -30,17 +30,17 @@ void AppendBase64(std::string_view bytes, std::string* out) {
 
 void ReadPair(std::string_view bytes, std::string_view* key, std::string_view* value) {
   *key = *value = {};
-  protozero::pbf_reader reader(bytes);
-  while (reader.next()) {
-    switch (reader.tag_and_type()) {
+  FieldReader reader(bytes);
+  while (const std::uint32_t tag = reader.Next()) {
+    switch (tag) {
       case Bytes(1):
-        *key = reader.get_view();
+        *key = reader.View();
         break;
       case Bytes(2):
-        *value = reader.get_view();
+        *value = reader.View();
         break;
       default:
-        reader.skip();
+        reader.Skip();
     }
   }
 }
@@ -52,35 +52,35 @@ class JsonWriter {
   bool cut() const { return cut_; }
 
   void Value(std::string_view bytes, int depth) {
-    protozero::pbf_reader reader(bytes);
+    FieldReader reader(bytes);
     const std::size_t begin = out_->size();
-    while (reader.next()) {
+    while (const std::uint32_t tag = reader.Next()) {
       // The last member of the oneof wins.
-      if (reader.tag() <= 7) out_->resize(begin);
-      switch (reader.tag_and_type()) {
+      if (tag >> 3 <= 7) out_->resize(begin);
+      switch (tag) {
         case Bytes(1):
-          String(reader.get_view());
+          String(reader.View());
           break;
         case Varint(2):
-          *out_ += reader.get_bool() ? "true" : "false";
+          *out_ += reader.Number() != 0 ? "true" : "false";
           break;
         case Varint(3):
-          Number(reader.get_int64());
+          Number(static_cast<std::int64_t>(reader.Number()));
           break;
         case Fixed64(4):
-          Double(reader.get_double());
+          Double(std::bit_cast<double>(reader.Word64()));
           break;
         case Bytes(5):
-          Container(reader.get_view(), depth, '[', ']');
+          Container(reader.View(), depth, '[', ']');
           break;
         case Bytes(6):
-          Container(reader.get_view(), depth, '{', '}');
+          Container(reader.View(), depth, '{', '}');
           break;
         case Bytes(7):
-          Base64(reader.get_view());
+          Base64(reader.View());
           break;
         default:
-          reader.skip();
+          reader.Skip();
       }
     }
     if (out_->size() == begin) *out_ += "null";
@@ -90,8 +90,13 @@ class JsonWriter {
     if (depth >= kMaxValueDepth) return Mark();
     out_->push_back(open);
     bool first = true;
-    protozero::pbf_reader reader(bytes);
-    while (reader.next(1, protozero::pbf_wire_type::length_delimited)) {
+    FieldReader reader(bytes);
+    while (const std::uint32_t tag = reader.Next()) {
+      if (tag != Bytes(1)) {
+        reader.Skip();
+        continue;
+      }
+      const std::string_view item = reader.View();
       if (!first) out_->push_back(',');
       first = false;
       if (Full()) {
@@ -99,7 +104,7 @@ class JsonWriter {
         Mark();
         break;
       }
-      open == '[' ? Value(reader.get_view(), depth + 1) : Member(reader.get_view(), depth + 1);
+      open == '[' ? Value(item, depth + 1) : Member(item, depth + 1);
     }
     out_->push_back(close);
   }

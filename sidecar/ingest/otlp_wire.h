@@ -14,6 +14,12 @@ namespace spanwatch::ingest {
 // the decoder meets and counts the fault without the bytes.
 inline constexpr char kBrokenField = 0x0f;
 
+// Whether a tag's varint is one that protobuf allows. All readers here ask this, so that they agree on what is broken.
+inline constexpr bool IsTag(std::uint64_t tag) {
+  const std::uint64_t number = tag >> 3;
+  return tag <= UINT32_MAX && number >= 1 && !(number >= 19000 && number <= 19999);
+}
+
 struct WireField {
   std::uint32_t number = 0;
   std::uint32_t wire_type = 0;
@@ -30,7 +36,7 @@ class WireReader {
     if (at_ >= message_.size()) return false;
     field->begin = at_;
     std::uint64_t tag = 0;
-    if (!Varint(&tag) || tag > UINT32_MAX || !IsFieldNumber(tag >> 3)) return Break(field->begin);
+    if (!Varint(&tag) || !IsTag(tag)) return Break(field->begin);
     field->number = static_cast<std::uint32_t>(tag >> 3);
     field->wire_type = static_cast<std::uint32_t>(tag & 7);
     std::uint64_t size = 0;
@@ -64,8 +70,6 @@ class WireReader {
   std::size_t at() const { return at_; }  // broken: where the broken field begins
 
  private:
-  static constexpr bool IsFieldNumber(std::uint64_t n) { return n >= 1 && !(n >= 19000 && n <= 19999); }
-
   bool Break(std::size_t begin) {
     at_ = begin;
     broken_ = true;

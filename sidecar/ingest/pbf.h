@@ -14,6 +14,8 @@
 #include <protozero/pbf_writer.hpp>
 #include <protozero/varint.hpp>
 
+#include "sidecar/ingest/otlp_wire.h"
+
 namespace spanwatch::ingest {
 
 // For `switch (reader.tag_and_type())`, and of what FieldReader::Next() returns: a field of the wrong wire type then
@@ -84,7 +86,7 @@ class FieldReader {
   // A tag of zero is no end: what follows it would go unread and uncounted.
   [[gnu::noinline]] std::uint32_t LongTag() {
     const std::uint64_t tag = protozero::decode_varint(&at_, end_);
-    if (tag < 8 || tag > UINT32_MAX) throw protozero::invalid_tag_exception{};
+    if (!IsTag(tag)) throw protozero::invalid_tag_exception{};
     return tag_ = static_cast<std::uint32_t>(tag);
   }
   template <typename T>

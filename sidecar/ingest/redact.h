@@ -4,7 +4,8 @@
 //
 // The result is what the decoder would accept of the input: fields that OTLP does not define are left out, text that is
 // no UTF-8 is repaired, and parts that cannot be read are replaced by a byte that cannot be read either (so the decoder
-// counts them). Redacting the result changes nothing.
+// counts them). A value under a secret name is replaced unread: was it broken, its span is whole now. Redacting the
+// result changes nothing.
 //
 // Threads: immutable after construction; any thread.
 #ifndef SPANWATCH_SIDECAR_INGEST_REDACT_H_

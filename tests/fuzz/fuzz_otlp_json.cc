@@ -1,5 +1,6 @@
 // Any bytes as an OTLP/JSON body: what is taken is protobuf that the decoder reads without a fault of form. And any
-// bytes as OTLP protobuf for the redactor: its result decodes as the input did, and redacting it again changes nothing.
+// bytes as OTLP protobuf for the redactor: its result decodes to no fewer spans than the input (to more, where what broke
+// them stood under a secret name), and redacting it again changes nothing.
 #include <cstdint>
 #include <string>
 
@@ -22,7 +23,7 @@ void CheckRedacted(std::string_view bytes, bool keep_content) {
   const std::string_view redacted = result.changed ? std::string_view(once) : bytes;
   fuzz::Require(ingest::DecodeOtlp(redacted, &after) || !readable, "what was readable still is");
   fuzz::CheckBatch(after);
-  if (readable) fuzz::Require(after.spans.size() == before.spans.size(), "redaction leaves out no span");
+  if (readable) fuzz::Require(after.spans.size() >= before.spans.size(), "redaction leaves out no span");
   const ingest::RedactResult again = redactor.Redact(redacted, &twice);
   fuzz::Require(again.readable, "what was redacted is readable");
   fuzz::Require(!again.changed || twice == redacted, "redacting twice changes nothing");

@@ -165,6 +165,47 @@ TEST(Redactor, BrokenPartsLeaveNoBytesAndAreCounted) {
   EXPECT_FALSE(Redactor().Redact("\x0a\x7fshort", &out).readable);
 }
 
+// Found by the fuzzer: nobody reads a value under a secret name, so its fault goes with it, and the span is kept.
+TEST(Redactor, ABrokenSecretIsReplacedWhole) {
+  std::string broken;
+  AppendTag(1, 2, &broken);
+  broken +=
+      "\x15"
+      "bot";  // says 21 bytes, has 3
+  SpanSpec span;
+  span.attributes = {KeyValue("message.text", broken)};
+  const std::string bytes = TracesData("bot", {span.Encode()});
+  core::SpanBatch before, after;
+  ASSERT_TRUE(DecodeOtlp(bytes, &before));
+  EXPECT_TRUE(before.spans.empty());
+  EXPECT_EQ(before.rejected.malformed, 1u);
+  const std::string out = Redact(bytes);
+  ASSERT_TRUE(DecodeOtlp(out, &after));
+  EXPECT_EQ(after.spans.size(), 1u);
+  EXPECT_EQ(after.rejected.malformed, 0u);
+  EXPECT_NE(out.find("[redacted:content]"), std::string::npos);
+}
+
+// Found by the fuzzer: the decoder cut a tag of more than 32 bits and read on, the redactor called it broken.
+TEST(Redactor, AgreesWithTheDecoderOnTags) {
+  const std::vector<std::string> tags = {"\xf8\xf9\x9b\x90\x8a\x9d\x93\x9a\x12", "\xc0\xa3\x09", "\x07",
+                                         std::string(1, 0)};
+  for (const std::string& tag : tags) {
+    std::string attribute = KeyValue("k", StringValue("v")) + tag + "\x01";
+    SpanSpec span;
+    span.attributes = {attribute, KeyValue("list", ArrayValue({StringValue("ada@example.com"), tag + "\x01"}))};
+    const std::string bytes = TracesData("bot", {span.Encode(), SpanSpec().Encode()});
+    core::SpanBatch before, after;
+    ASSERT_TRUE(DecodeOtlp(bytes, &before));
+    std::string redacted;
+    ASSERT_TRUE(Redactor().Redact(bytes, &redacted).changed);
+    ASSERT_TRUE(DecodeOtlp(redacted, &after));
+    EXPECT_EQ(before.spans.size(), 1u);
+    EXPECT_EQ(after.spans.size(), 1u);
+    EXPECT_EQ(before.rejected.malformed, after.rejected.malformed);
+  }
+}
+
 TEST(Redactor, RepairsText) {
   SpanSpec span;
   span.name = "caf\xe9 ada@example.com";
