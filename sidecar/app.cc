@@ -63,9 +63,9 @@ tl::expected<config::Config, std::vector<config::Problem>> LoadConfig(const conf
   auto config = config::Load(sources);
   if (!config) return config;
   std::vector<config::Problem> problems;
-  for (const config::Receiver& receiver : config->receivers) {
-    if (receiver.discord_webhook_url.empty()) continue;
-    const std::string problem = notify::WebhookUrlProblem(receiver.discord_webhook_url.Reveal());
+  for (const core::Receiver& receiver : config->routing.receivers) {
+    if (receiver.url.empty()) continue;
+    const std::string problem = notify::UrlProblem(receiver);
     if (problem.empty()) continue;
     problems.push_back({"", 0, 0, "receiver \"" + receiver.name + "\", " + receiver.url_source + ": " + problem});
   }
@@ -91,17 +91,17 @@ void SetUpLog(config::LogLevel level) {
   logger->set_level(SpdlogLevel(level));
 }
 
-const config::Receiver* RoutedReceiver(const config::Config& config) {
-  for (const config::Receiver& receiver : config.receivers) {
-    if (receiver.name == config.route.receiver) return &receiver;
+const core::Receiver* RoutedReceiver(const config::Config& config) {
+  for (const core::Receiver& receiver : config.routing.receivers) {
+    if (receiver.name == config.routing.route.receiver) return &receiver;
   }
   return nullptr;
 }
 
 std::string WhyNothingIsPosted(const config::Config& config) {
-  const config::Receiver* receiver = RoutedReceiver(config);
+  const core::Receiver* receiver = RoutedReceiver(config);
   if (receiver == nullptr) return "nothing is posted: there is no receiver";
-  if (!receiver->discord_webhook_url.empty()) return "";
+  if (!receiver->url.empty()) return "";
   const bool is_file = receiver->url_source.starts_with("file ");
   return "nothing is posted: " + receiver->url_source + (is_file ? " is empty" : " is not set");
 }
@@ -171,15 +171,8 @@ std::string App::ExternalUrl(const config::Config& config) const {
 
 notify::Options App::NotifierOptions(const config::Config& config) const {
   notify::Options options;
-  if (const config::Receiver* receiver = RoutedReceiver(config)) {
-    options.targets.push_back({receiver->name, receiver->discord_webhook_url.Reveal()});
-  }
+  options.routing = std::make_shared<core::Routing>(config.routing);
   options.external_url = ExternalUrl(config);
-  options.group_interval_ns = config.route.group_interval_ns;
-  options.repeat_interval_ns = config.route.repeat_interval_ns;
-  options.growth_interval_ns = config.route.growth_interval_ns;
-  options.storm_messages = config.route.storm_messages;
-  options.storm_per_ns = config.route.storm_per_ns;
   options.trace_stored = [engine = engine_.get()](const TraceId& id) { return engine->HasTrace(id); };
   options.find_trace = [engine = engine_.get()](const TraceId& id) { return engine->GetTrace(id); };
   options.version = SPANWATCH_VERSION;
@@ -307,13 +300,14 @@ void App::LogStart(const config::Config& config) const {
   if (!record_path_.empty()) spdlog::info("recording every input to {}", record_path_);
   const std::string why = WhyNothingIsPosted(config);
   if (why.empty()) {
-    spdlog::info("alerts go to receiver \"{}\" (Discord)", config.route.receiver);
+    spdlog::info("alerts go to receiver \"{}\" (Discord)", config.routing.route.receiver);
   } else {
     spdlog::warn("{}; alerts are shown at {}/", why, url);
   }
-  for (const config::Receiver& receiver : config.receivers) {
-    if (receiver.name == config.route.receiver) continue;
-    spdlog::warn("receiver \"{}\" gets nothing: route.receiver is \"{}\"", receiver.name, config.route.receiver);
+  for (const core::Receiver& receiver : config.routing.receivers) {
+    if (receiver.name == config.routing.route.receiver) continue;
+    spdlog::warn("receiver \"{}\" gets nothing: route.receiver is \"{}\"", receiver.name,
+                 config.routing.route.receiver);
   }
 }
 

@@ -109,7 +109,7 @@ class App {
 };
 
 // The receiver that alerts go to, or null if there is none.
-const config::Receiver* RoutedReceiver(const config::Config& config);
+const core::Receiver* RoutedReceiver(const config::Config& config);
 // "nothing is posted: environment variable DISCORD_WEBHOOK_URL is not set"; empty if alerts are posted.
 std::string WhyNothingIsPosted(const config::Config& config);
 // What `config.forward` means to the forwarder.

@@ -55,9 +55,9 @@ Json ForwardToJson(const forward::Status& status, const forward::Counters& count
           {"dropped", std::move(dropped)}};
 }
 
-Json ReceiverToJson(const config::Config& config, const config::Receiver& receiver,
+Json ReceiverToJson(const config::Config& config, const core::Receiver& receiver,
                     const std::vector<notify::TargetStatus>& targets) {
-  const bool routed = receiver.name == config.route.receiver;
+  const bool routed = receiver.name == config.routing.route.receiver;
   Json json = {{"name", receiver.name}, {"kind", "discord"}, {"source", receiver.url_source}, {"used", routed}};
   if (!routed) return json;
   const std::string why = WhyNothingIsPosted(config);
@@ -105,10 +105,10 @@ std::string App::StatusJson() const {
                     {"error", reload.error},
                     {"needsRestart", reload.needs_restart}};
   json["receivers"] = Json::array();
-  for (const config::Receiver& receiver : config.receivers) {
+  for (const core::Receiver& receiver : config.routing.receivers) {
     json["receivers"].push_back(ReceiverToJson(config, receiver, targets));
   }
-  if (config.receivers.empty()) json["message"] = WhyNothingIsPosted(config);
+  if (config.routing.receivers.empty()) json["message"] = WhyNothingIsPosted(config);
   const notify::OutboxStatus outbox = notifier_->GetOutboxStatus();
   json["outbox"] = {{"on", outbox.enabled},      {"writable", outbox.writable}, {"problem", outbox.problem},
                     {"note", outbox.note},       {"bytes", outbox.bytes},       {"pending", outbox.pending},

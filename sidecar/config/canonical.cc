@@ -37,10 +37,10 @@ Json RuleToJson(const core::Rule& rule) {
   Json match = Json::array();
   for (const core::LabelMatcher& matcher : rule.match) {
     const auto* pattern = dynamic_cast<const PatternMatcher*>(matcher.pattern.get());
-    match.push_back({core::ToString(matcher.label), pattern == nullptr ? std::string() : pattern->Pattern()});
+    match.push_back({matcher.label.Text(), pattern == nullptr ? std::string() : pattern->Pattern()});
   }
   Json by = Json::array();
-  for (const core::RuleLabel label : rule.by) by.push_back(core::ToString(label));
+  for (const core::RuleLabel& label : rule.by) by.push_back(label.Text());
   Json json = {{"group", rule.group},
                {"alert", rule.alert},
                {"measure", core::ToString(rule.measure)},
@@ -48,6 +48,10 @@ Json RuleToJson(const core::Rule& rule) {
                {"by", std::move(by)},
                {"direction", rule.direction == core::Direction::kAbove ? "above" : "below"},
                {"window_ns", rule.window_ns},
+               {"short_window_ns", rule.short_window_ns},
+               {"objective", rule.objective},
+               {"slower_than_ns", rule.slower_than_ns},
+               {"tag", rule.tag},
                {"min_count", rule.min_count},
                {"for_ns", rule.for_ns},
                {"keep_firing_for_ns", rule.keep_firing_for_ns},
@@ -75,6 +79,12 @@ core::Rule RuleFromJson(const Json& json) {
   if (json.contains("warning")) rule.warning = json.at("warning").get<double>();
   if (json.contains("critical")) rule.critical = json.at("critical").get<double>();
   rule.window_ns = json.at("window_ns").get<std::int64_t>();
+  if (json.contains("tag")) {  // older recordings have none
+    json.at("short_window_ns").get_to(rule.short_window_ns);
+    json.at("objective").get_to(rule.objective);
+    json.at("slower_than_ns").get_to(rule.slower_than_ns);
+    json.at("tag").get_to(rule.tag);
+  }
   rule.min_count = json.at("min_count").get<std::uint64_t>();
   rule.for_ns = json.at("for_ns").get<std::int64_t>();
   rule.keep_firing_for_ns = json.at("keep_firing_for_ns").get<std::int64_t>();

@@ -9,42 +9,17 @@
 #include <vector>
 
 #include "sidecar/core/engine.h"
+#include "sidecar/core/routing.h"
 #include "sidecar/core/rule.h"
+#include "sidecar/core/secret.h"
 
 namespace spanwatch::config {
 
-// A value that must not be shown: prints as "<secret>" everywhere but through Reveal().
-class Secret {
- public:
-  Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
-  const std::string& Reveal() const { return value_; }
-  bool empty() const { return value_.empty(); }
-
- private:
-  std::string value_;
-};
+using core::Secret;
 
 struct ListenAddress {
   std::string host;  // numeric or "localhost"
   int port = 0;      // 0: any free one (tests)
-};
-
-struct Receiver {
-  std::string name;
-  Secret discord_webhook_url;  // empty: variable or file not set; then nothing is posted
-  std::string url_source;      // "environment variable DISCORD_WEBHOOK_URL" or "file /etc/...": what to tell the user
-};
-
-struct Route {
-  std::string receiver;
-  std::vector<std::string> group_by = {"alertname", "service"};
-  std::int64_t group_wait_ns = 0;
-  std::int64_t group_interval_ns = 60'000'000'000;
-  std::int64_t repeat_interval_ns = 14'400'000'000'000;
-  std::int64_t growth_interval_ns = 5'000'000'000;  // a growing incident's message is edited at most this often
-  std::uint64_t storm_messages = 10;                // above that many new messages in storm_per_ns the rest share one
-  std::int64_t storm_per_ns = 10'000'000'000;       // storm_messages 0: no limit ("storm: off")
 };
 
 // Traces to another OTLP backend; which of them: core::Limits::forward.
@@ -85,8 +60,7 @@ struct Config {
   Thresholds thresholds;
   std::shared_ptr<const core::RuleSet> rules;
   bool duration_in_milliseconds = false;  // metrics.unit: ms
-  std::vector<Receiver> receivers;
-  Route route;
+  core::Routing routing;
   Forward forward;
   LogLevel log_level = LogLevel::kInfo;
   std::string source_path;  // file it came from; empty: built-in defaults

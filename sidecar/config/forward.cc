@@ -164,11 +164,10 @@ void ReadRatio(MapReader* forward, double* out, Problems* problems) {
   if (node == nullptr) return;
   const std::string* text = ScalarText(*node, "forward.sample_ratio", "a share as in 0.05 or 5%", problems);
   if (text == nullptr) return;
-  const Parsed<double> ratio = text->ends_with('%') ? ParsePercent(*text) : ParseNumber(*text);
-  if (ratio && *ratio >= 0 && *ratio <= 1) {
+  if (const Parsed<double> ratio = ParseShare(*text)) {
     *out = *ratio;
   } else {
-    forward->Add(node->at, "sample_ratio", Quote(*text) + " is not a share; allowed: 0 to 1, or 0% to 100%");
+    forward->Add(node->at, "sample_ratio", ratio.error());
   }
 }
 

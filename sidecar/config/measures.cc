@@ -7,14 +7,10 @@
 namespace spanwatch::config {
 namespace {
 
-constexpr int kMeasureCount = static_cast<int>(core::Measure::kServiceHealth) + 1;
+constexpr int kMeasureCount = static_cast<int>(core::Measure::kSloBurnRate) + 1;
 
-constexpr std::array<std::string_view, 10> kLaterMeasures = {
-    "trace.repeated_calls", "duration.p50", "duration.p90", "duration.p95",  "duration.p99",
-    "process.memory",       "absent",       "tokens",       "slo.burn_rate", "cost"};
-
-constexpr std::array<core::RuleLabel, 4> kLabels = {core::RuleLabel::kService, core::RuleLabel::kOperation,
-                                                    core::RuleLabel::kKind, core::RuleLabel::kStatus};
+constexpr std::array<core::LabelSource, 4> kLabels = {core::LabelSource::kService, core::LabelSource::kOperation,
+                                                      core::LabelSource::kKind, core::LabelSource::kStatus};
 
 }  // namespace
 
@@ -34,13 +30,6 @@ const std::vector<std::string>& MeasureNames() {
   return names;
 }
 
-bool IsLaterMeasure(std::string_view name) {
-  for (const std::string_view later : kLaterMeasures) {
-    if (name == later) return true;
-  }
-  return name.starts_with("span.tag(");
-}
-
 Parsed<double> ParseThreshold(core::Measure measure, std::string_view text) {
   switch (core::UnitOf(measure)) {
     case core::Unit::kNanoseconds:
@@ -52,6 +41,8 @@ Parsed<double> ParseThreshold(core::Measure measure, std::string_view text) {
     case core::Unit::kPerSecond:
       return ParseRate(text);
     case core::Unit::kCount:
+    case core::Unit::kDollars:
+    case core::Unit::kFactor:
       return ParseNumber(text);
     case core::Unit::kHealth:
       if (text == "warning") return static_cast<double>(core::HealthStatus::kWarning);
@@ -62,16 +53,17 @@ Parsed<double> ParseThreshold(core::Measure measure, std::string_view text) {
 }
 
 std::optional<core::RuleLabel> FindLabel(std::string_view name) {
-  for (const core::RuleLabel label : kLabels) {
-    if (name == core::ToString(label)) return label;
+  for (const core::LabelSource source : kLabels) {
+    if (const core::RuleLabel label = source; name == label.Text()) return label;
   }
+  if (name.starts_with("tag.") && name.size() > 4) return core::RuleLabel(std::string(name.substr(4)));
   return std::nullopt;
 }
 
 const std::vector<std::string>& LabelNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> list;
-    for (const core::RuleLabel label : kLabels) list.emplace_back(core::ToString(label));
+    for (const core::LabelSource source : kLabels) list.push_back(core::RuleLabel(source).Text());
     return list;
   }();
   return names;

@@ -14,8 +14,6 @@ namespace spanwatch::config {
 
 std::optional<core::Measure> FindMeasure(std::string_view name);
 const std::vector<std::string>& MeasureNames();
-// A measure of the design that this version cannot evaluate ("duration.p95", "span.tag(...)").
-bool IsLaterMeasure(std::string_view name);
 
 // Whether its numbers belong to services and operations: store.fill and spans_lost have one value for the whole
 // sidecar.

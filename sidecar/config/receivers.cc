@@ -45,13 +45,13 @@ class ReceiverReader {
   ReceiverReader(const SettingsOptions& options, Problems* problems) : options_(options), problems_(problems) {}
 
   void Read(const Node& node, const std::string& path);
-  std::vector<Receiver> receivers;
+  std::vector<core::Receiver> receivers;
 
  private:
-  void ReadDiscord(const Node& node, const std::string& path, Receiver* receiver);
-  void TakeFromEnvironment(const Node& name, const std::string& path, Receiver* receiver);
-  void TakeFromFile(const Node& file, const std::string& path, Receiver* receiver);
-  void TakeUrl(const std::string& text, const Position& at, const std::string& path, Receiver* receiver);
+  void ReadDiscord(const Node& node, const std::string& path, core::Receiver* receiver);
+  void TakeFromEnvironment(const Node& name, const std::string& path, core::Receiver* receiver);
+  void TakeFromFile(const Node& file, const std::string& path, core::Receiver* receiver);
+  void TakeUrl(const std::string& text, const Position& at, const std::string& path, core::Receiver* receiver);
 
   const SettingsOptions& options_;
   Problems* const problems_;
@@ -61,7 +61,7 @@ class ReceiverReader {
 void ReceiverReader::Read(const Node& node, const std::string& path) {
   MapReader reader(node, path, problems_);
   if (node.kind != Node::Kind::kMap) return;
-  Receiver receiver;
+  core::Receiver receiver;
   const Node* name = reader.Find("name");
   if (name == nullptr) reader.Add(node.at, "", "name is missing; give the receiver a name");
   reader.String("name", &receiver.name);
@@ -83,7 +83,7 @@ void ReceiverReader::Read(const Node& node, const std::string& path) {
   receivers.push_back(std::move(receiver));
 }
 
-void ReceiverReader::ReadDiscord(const Node& node, const std::string& path, Receiver* receiver) {
+void ReceiverReader::ReadDiscord(const Node& node, const std::string& path, core::Receiver* receiver) {
   MapReader reader(node, path, problems_);
   if (node.kind != Node::Kind::kMap && node.kind != Node::Kind::kNull) return;
   for (const char* key : {"webhook_url", "url"}) {
@@ -102,7 +102,7 @@ void ReceiverReader::ReadDiscord(const Node& node, const std::string& path, Rece
   }
 }
 
-void ReceiverReader::TakeFromEnvironment(const Node& name, const std::string& path, Receiver* receiver) {
+void ReceiverReader::TakeFromEnvironment(const Node& name, const std::string& path, core::Receiver* receiver) {
   const std::string* text = ScalarText(name, path, "the name of an environment variable", problems_);
   if (text == nullptr) return;
   if (!IsVariableName(*text)) {
@@ -116,7 +116,7 @@ void ReceiverReader::TakeFromEnvironment(const Node& name, const std::string& pa
   if (const std::optional<std::string> value = Environment(*text)) TakeUrl(*value, name.at, path, receiver);
 }
 
-void ReceiverReader::TakeFromFile(const Node& file, const std::string& path, Receiver* receiver) {
+void ReceiverReader::TakeFromFile(const Node& file, const std::string& path, core::Receiver* receiver) {
   const std::string* text = ScalarText(file, path, "a path", problems_);
   if (text == nullptr) return;
   if (text->empty() || text->find("://") != std::string::npos) {
@@ -135,10 +135,11 @@ void ReceiverReader::TakeFromFile(const Node& file, const std::string& path, Rec
   }
 }
 
-void ReceiverReader::TakeUrl(const std::string& text, const Position& at, const std::string& path, Receiver* receiver) {
+void ReceiverReader::TakeUrl(const std::string& text, const Position& at, const std::string& path,
+                             core::Receiver* receiver) {
   const Parsed<std::string> url = CheckWebhookUrl(Trimmed(text));
   if (url) {
-    receiver->discord_webhook_url = Secret(*url);
+    receiver->url = Secret(*url);
   } else {
     problems_->Add(at, path + ": " + receiver->url_source + " " + url.error());
   }
@@ -155,7 +156,7 @@ void ReadGroupBy(MapReader* route, Problems* problems, std::vector<std::string>*
 }
 
 // {messages: 10, per: 10s} or off.
-void ReadStorm(MapReader* route, Problems* problems, Route* out) {
+void ReadStorm(MapReader* route, Problems* problems, core::Receiver* out) {
   const Node* node = route->Find("storm");
   if (node == nullptr) return;
   if (node->kind == Node::Kind::kScalar && node->text == "off") {
@@ -174,11 +175,11 @@ void ReadStorm(MapReader* route, Problems* problems, Route* out) {
 
 void ReadRoute(const Node& node, Config* config, Problems* problems) {
   MapReader reader(node, "route", problems);
-  Route* route = &config->route;
-  if (!config->receivers.empty()) route->receiver = config->receivers.front().name;
+  core::Route* route = &config->routing.route;
+  if (!config->routing.receivers.empty()) route->receiver = config->routing.receivers.front().name;
   if (const Node* receiver = reader.Find("receiver")) {
     std::vector<std::string> names;
-    for (const Receiver& known : config->receivers) names.push_back(known.name);
+    for (const core::Receiver& known : config->routing.receivers) names.push_back(known.name);
     std::string name;
     reader.String("receiver", &name);
     if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
@@ -196,8 +197,14 @@ void ReadRoute(const Node& node, Config* config, Problems* problems) {
   }
   reader.Duration("group_interval", &route->group_interval_ns, 100 * kMillisecondNs, kDayNs);
   reader.Duration("repeat_interval", &route->repeat_interval_ns, kSecondNs, 30 * kDayNs);
-  reader.Duration("growth_interval", &route->growth_interval_ns, 100 * kMillisecondNs, 3600 * kSecondNs);
-  ReadStorm(&reader, problems, route);
+  core::Receiver common;  // what every receiver takes from the route
+  reader.Duration("growth_interval", &common.growth_interval_ns, 100 * kMillisecondNs, 3600 * kSecondNs);
+  ReadStorm(&reader, problems, &common);
+  for (core::Receiver& receiver : config->routing.receivers) {
+    receiver.growth_interval_ns = common.growth_interval_ns;
+    receiver.storm_messages = common.storm_messages;
+    receiver.storm_per_ns = common.storm_per_ns;
+  }
   for (const char* key : {"routes", "inhibit_rules"}) reader.NotSupported(key, "remove it");
 }
 
@@ -207,13 +214,15 @@ void ReadReceivers(MapReader* top, const SettingsOptions& options, Config* confi
   const Node* list = top->Find("receivers");
   ReceiverReader reader(options, problems);
   if (list == nullptr) {  // the default: Discord, if the variable is set
-    Receiver receiver{"discord", {}, "environment variable DISCORD_WEBHOOK_URL"};
+    core::Receiver receiver;
+    receiver.name = "discord";
+    receiver.url_source = "environment variable DISCORD_WEBHOOK_URL";
     static const char* const kVariable = "DISCORD_WEBHOOK_URL";
     const std::optional<std::string> value = options.use_environment ? Environment(kVariable) : std::nullopt;
     if (value) {
       const Parsed<std::string> url = CheckWebhookUrl(Trimmed(*value));
       if (url) {
-        receiver.discord_webhook_url = Secret(*url);
+        receiver.url = Secret(*url);
       } else {
         problems->Add({}, receiver.url_source + " " + url.error());
       }
@@ -227,7 +236,7 @@ void ReadReceivers(MapReader* top, const SettingsOptions& options, Config* confi
   } else if (list->kind != Node::Kind::kNull) {
     problems->Add(list->at, std::string("receivers: expected a list of receivers, found ") + KindName(list->kind));
   }
-  config->receivers = std::move(reader.receivers);
+  config->routing.receivers = std::move(reader.receivers);
   static const Node kAbsent;
   const Node* route = top->Find("route");
   ReadRoute(route == nullptr ? kAbsent : *route, config, problems);

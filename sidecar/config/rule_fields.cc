@@ -87,14 +87,9 @@ bool RuleFields::ReadMeasure() {
     rule.measure = *measure;
     return true;
   }
-  if (IsLaterMeasure(*text)) {
-    reader.Add(value->at, "measure",
-               Quote(*text) + " is not supported by this version; allowed: " + Join(MeasureNames()));
-  } else {
-    reader.Add(
-        value->at, "measure",
-        "unknown measure " + Quote(*text) + DidYouMean(*text, MeasureNames()) + "; allowed: " + Join(MeasureNames()));
-  }
+  reader.Add(
+      value->at, "measure",
+      "unknown measure " + Quote(*text) + DidYouMean(*text, MeasureNames()) + "; allowed: " + Join(MeasureNames()));
   return false;
 }
 
@@ -112,7 +107,7 @@ void RuleFields::ReadMatch() {
     std::string text;
     labels.String(name, &text);
     if (text.empty()) continue;
-    if (rule.measure == Measure::kServiceHealth && name != core::ToString(RuleLabel::kService)) {
+    if (rule.measure == Measure::kServiceHealth && name != "service") {
       labels.Add(pattern->at, name, "service.health is of whole services; allowed: service");
       continue;
     }
@@ -127,14 +122,14 @@ void RuleFields::ReadMatch() {
 
 void RuleFields::ReadBy() {
   if (HasLabels(rule.measure)) {
-    rule.by = {RuleLabel::kService};
-    if (!core::IsWindow(rule.measure)) rule.by.push_back(RuleLabel::kOperation);
+    rule.by = {core::LabelSource::kService};
+    if (!core::IsWindow(rule.measure)) rule.by.push_back(core::LabelSource::kOperation);
   }
   const Node* value = reader.Find("by");
   if (value == nullptr) return;
   if (rule.measure == Measure::kServiceHealth) {
     const std::vector<TextItem> items = TextList(*value, path + ".by", problems);
-    if (items.size() != 1 || items[0].text != core::ToString(RuleLabel::kService))
+    if (items.size() != 1 || items[0].text != "service")
       reader.Add(value->at, "by", "service.health makes one incident a service; allowed: [service]");
     return;
   }

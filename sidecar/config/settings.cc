@@ -71,9 +71,22 @@ void ReadOtlp(const Node& node, Config* config, Problems* problems) {
   }
 }
 
+void ReadSampleRate(MapReader* ingest, double* out, Problems* problems) {
+  const Node* node = ingest->Find("sample_rate");
+  if (node == nullptr || IsEmptyText(*node)) return;
+  const std::string* text = ScalarText(*node, "ingest.sample_rate", "a share as in 0.1 or 10%", problems);
+  if (text == nullptr) return;
+  if (const Parsed<double> rate = ParseShare(*text)) {
+    *out = *rate;
+  } else {
+    ingest->Add(node->at, "sample_rate", rate.error());
+  }
+}
+
 void ReadIngest(const Node& node, Config* config, Problems* problems) {
   MapReader ingest(node, "ingest", problems);
   ingest.NotSupported("curve", "use an ipc:// endpoint, or tcp:// on loopback");
+  ReadSampleRate(&ingest, &config->limits.sample_rate, problems);
   const Node* endpoints = ingest.Find("endpoints");
   if (endpoints == nullptr) return;
   for (const TextItem& item : TextList(*endpoints, "ingest.endpoints", problems)) {

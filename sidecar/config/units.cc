@@ -102,6 +102,12 @@ Parsed<double> ParsePercent(std::string_view text) {
   return *number / 100;
 }
 
+Parsed<double> ParseShare(std::string_view text) {
+  const Parsed<double> share = text.ends_with('%') ? ParsePercent(text) : ParseNumber(text);
+  if (share && *share <= 1) return *share;
+  return tl::make_unexpected(Quote(text) + " is not a share; allowed: 0 to 1, or 0% to 100%");
+}
+
 Parsed<double> ParseRate(std::string_view text) {
   std::string_view rest = text;
   const std::optional<double> number = TakeNumber(&rest);

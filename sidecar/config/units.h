@@ -20,6 +20,8 @@ Parsed<std::int64_t> ParseDuration(std::string_view text);
 Parsed<std::uint64_t> ParseSize(std::string_view text);
 // "10%" -> 0.1. From 0 % to 100 %.
 Parsed<double> ParsePercent(std::string_view text);
+// The same, or "0.1". From 0 to 1.
+Parsed<double> ParseShare(std::string_view text);
 // "5/s", "300/m" -> per second.
 Parsed<double> ParseRate(std::string_view text);
 // A number without unit, not negative.

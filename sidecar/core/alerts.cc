@@ -23,17 +23,19 @@ std::string ErrorText(std::string_view type, std::string_view message) {
   return text;
 }
 
-std::string_view LabelText(const Catalog& catalog, RuleLabel label, const Subject& subject) {
+std::string_view LabelText(const Catalog& catalog, const RuleLabel& label, const Subject& subject) {
   if (subject.operation == kNone) return "";
   const Operation& operation = catalog.operation(subject.operation);
-  switch (label) {
-    case RuleLabel::kService:
+  switch (label.source) {
+    case LabelSource::kService:
       return catalog.service_name(operation.service);
-    case RuleLabel::kOperation:
+    case LabelSource::kOperation:
       return operation.name;
-    case RuleLabel::kKind:
+    case LabelSource::kKind:
       return ToString(subject.kind);
-    case RuleLabel::kStatus:
+    case LabelSource::kTag:
+      return "";
+    case LabelSource::kStatus:
       break;
   }
   return ToString(subject.status);
@@ -49,7 +51,7 @@ bool Alerts::Applies(const Rule& rule, const Subject& subject) const {
 
 std::uint64_t Alerts::KeyOf(std::uint32_t index, const Subject& subject) const {
   std::uint64_t key = TableSeed() + index;
-  for (const RuleLabel label : rule(index).by) {
+  for (const RuleLabel& label : rule(index).by) {
     const std::string_view text = LabelText(*catalog_, label, subject);
     key = XXH3_64bits_withSeed(text.data(), text.size(), key);
   }
@@ -97,8 +99,8 @@ Alerts::Active* Alerts::Create(std::int64_t now_ns, std::uint64_t key, std::uint
   Incident& incident = active->incident;
   incident.alertname = source.alert;
   incident.rule_group = source.group;
-  for (const RuleLabel label : source.by)
-    incident.labels.push_back({ToString(label), std::string(LabelText(*catalog_, label, subject))});
+  for (const RuleLabel& label : source.by)
+    incident.labels.push_back({label.Name(), std::string(LabelText(*catalog_, label, subject))});
   incident.labels.insert(incident.labels.end(), source.labels.begin(), source.labels.end());
   incident.measure = ToString(source.measure);
   incident.unit = UnitOf(source.measure);
@@ -297,15 +299,15 @@ void Alerts::Render(Active* active) const {
   const std::string threshold = FormatValue(incident.threshold, incident.unit);
   const std::string count = std::to_string(incident.count);
   const std::string severity = ToString(incident.peak_severity);
-  std::vector<TemplateValue> values = {{"value", value},
-                                       {"worst", worst},
-                                       {"threshold", threshold},
-                                       {"count", count},
+  std::vector<TemplateValue> values = {{"value", value, incident.value},
+                                       {"worst", worst, incident.worst_value},
+                                       {"threshold", threshold, incident.threshold},
+                                       {"count", count, static_cast<double>(incident.count)},
                                        {"severity", severity},
                                        {"alertname", incident.alertname},
                                        {"error", incident.last_error},
                                        {"issues", active->issues}};
-  for (const NameValue& label : incident.labels) values.emplace_back(label.name, label.value);
+  for (const NameValue& label : incident.labels) values.push_back({label.name, label.value});
   incident.annotations.clear();
   for (const NameValue& annotation : rule(active->rule).annotations) {
     incident.annotations.push_back({annotation.name, RenderTemplate(annotation.value, values)});

@@ -138,6 +138,8 @@ void Ledger::TakeHeartbeat(const EnvelopeView& envelope, Process* process) {
   }
   process->sdk_bytes = envelope.sdk_bytes;
   process->sdk_cpu_ns = envelope.sdk_cpu_ns;
+  process->sdk_ring_fill = envelope.sdk_ring_fill;
+  process->sdk_sample_rate = envelope.sdk_sample_rate;
   process->gauges.clear();
   for (const GaugeView& gauge : envelope.gauges) {
     ProcessView::Gauge copy{Cut(gauge.name), {}, gauge.value};
@@ -358,6 +360,8 @@ void Ledger::Show(StatsView* view) const {
     shown.rss_bytes = process.rss_bytes;
     shown.sdk_bytes = process.sdk_bytes;
     shown.sdk_cpu_seconds = static_cast<double>(process.sdk_cpu_ns) / 1e9;
+    shown.sdk_ring_fill = process.sdk_ring_fill;
+    shown.sdk_sample_rate = process.sdk_sample_rate;
     shown.last_seen_ns = process.last_seen_ns;
     shown.gauges = process.gauges;
     view->emitted += shown.emitted;

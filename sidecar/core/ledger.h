@@ -123,6 +123,7 @@ class Ledger {
     }
 
     std::uint64_t open_spans = 0, rss_bytes = 0, sdk_bytes = 0, sdk_cpu_ns = 0;
+    double sdk_ring_fill = 0, sdk_sample_rate = -1;
     std::vector<ProcessView::Gauge> gauges;
     std::vector<OpenSpan> open;
     std::deque<Episode> episodes;  // oldest first, at most kMaxEpisodes

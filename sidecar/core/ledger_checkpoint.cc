@@ -57,6 +57,7 @@ void Ledger::SaveProcess(const ProcessId& id, const Process& p, CodecWriter* out
   out->U64(p.applied).U64(p.sampled_out).U64(p.dropped);
   SaveReasons(p.lost, out);
   out->U64(p.open_spans).U64(p.rss_bytes).U64(p.sdk_bytes).U64(p.sdk_cpu_ns);
+  out->F64(p.sdk_ring_fill).F64(p.sdk_sample_rate);
   SaveGauges(p.gauges, out);
   out->U64(p.open.size());
   for (const OpenSpan& span : p.open) {
@@ -96,6 +97,8 @@ bool Ledger::LoadProcess(CodecReader* in, std::size_t operations, Process* p) {
   p->rss_bytes = in->U64();
   p->sdk_bytes = in->U64();
   p->sdk_cpu_ns = in->U64();
+  p->sdk_ring_fill = in->F64();
+  p->sdk_sample_rate = in->F64();
   LoadGauges(in, &p->gauges);
   std::vector<bool> known;
   for (std::size_t n = in->Count(); n > 0 && in->ok() && p->open.size() < kMaxOpenSpans; --n) {

@@ -75,6 +75,8 @@ struct EnvelopeView {
   std::uint64_t rss_bytes = 0;
   std::uint64_t sdk_bytes = 0;
   std::uint64_t sdk_cpu_ns = 0;
+  double sdk_ring_fill = 0;     // 0..1
+  double sdk_sample_rate = -1;  // 0..1; negative: not told
   std::vector<GaugeView> gauges;
 };
 

@@ -60,6 +60,13 @@ std::string FormatValue(double value, Unit unit) {
       return ToString(value >= 2   ? HealthStatus::kCritical
                       : value >= 1 ? HealthStatus::kWarning
                                    : HealthStatus::kHealthy);
+    case Unit::kDollars: {
+      std::array<char, 48> buffer{};
+      std::snprintf(buffer.data(), buffer.size(), std::fabs(value) < 1 ? "$ %.4f" : "$ %.2f", value);
+      return buffer.data();
+    }
+    case Unit::kFactor:
+      return Short(value) + " x";
     case Unit::kCount:
       break;
   }
@@ -71,27 +78,49 @@ const char* ToString(Severity severity) {
   return kNames[static_cast<int>(severity)];
 }
 
-const char* ToString(RuleLabel label) {
+std::string RuleLabel::Text() const {
   constexpr const char* kNames[] = {"service", "operation", "kind", "status"};
-  return kNames[static_cast<int>(label)];
+  return source == LabelSource::kTag ? "tag." + tag : kNames[static_cast<int>(source)];
+}
+
+std::string RuleLabel::Name() const {
+  if (source != LabelSource::kTag) return Text();
+  std::string name = tag;
+  for (char& c : name) {
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) c = '_';
+  }
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) name.insert(0, "_");
+  return name;
 }
 
 const char* ToString(Measure measure) {
   constexpr const char* kNames[] = {"span.duration",
                                     "span.open_for",
                                     "span.memory_delta",
+                                    "span.tag",
                                     "trace.duration",
                                     "trace.depth",
                                     "trace.span_count",
                                     "trace.error_count",
                                     "trace.memory_delta",
+                                    "trace.repeated_calls",
                                     "error_rate",
                                     "error_count",
                                     "rate",
                                     "duration.avg",
                                     "store.fill",
                                     "spans_lost",
-                                    "service.health"};
+                                    "service.health",
+                                    "duration.p50",
+                                    "duration.p90",
+                                    "duration.p95",
+                                    "duration.p99",
+                                    "process.memory",
+                                    "process.silent_for",
+                                    "absent",
+                                    "tokens",
+                                    "cost",
+                                    "slo.burn_rate"};
   return kNames[static_cast<int>(measure)];
 }
 

@@ -64,6 +64,8 @@ struct ProcessView {
   std::uint64_t rss_bytes = 0;
   std::uint64_t sdk_bytes = 0;
   double sdk_cpu_seconds = 0;
+  double sdk_ring_fill = 0;       // 0..1: the fullest ring in the heartbeat's second
+  double sdk_sample_rate = -1;    // in force in the process; negative: not told
   std::int64_t last_seen_ns = 0;  // engine time
   struct Gauge {
     std::string name;

@@ -23,8 +23,8 @@ std::string RenderTemplate(std::string_view text, std::span<const TemplateValue>
     out += text.substr(0, open);
     const std::string_view name = Trim(text.substr(open + 2, close - open - 2));
     std::string_view value = text.substr(open, close + 2 - open);  // an unknown name stays as it is written
-    for (const auto& [known, replacement] : values) {
-      if (known == name) value = replacement;
+    for (const TemplateValue& known : values) {
+      if (known.name == name) value = known.text;
     }
     out += value;
     text.remove_prefix(close + 2);

@@ -1,7 +1,6 @@
 #include "sidecar/http/anonymise.h"
 
 #include <algorithm>
-#include <bit>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
@@ -10,35 +9,6 @@ namespace spanwatch::http {
 namespace {
 
 constexpr std::size_t kIdDigits = 3;
-
-struct SipState {
-  std::uint64_t v0, v1, v2, v3;
-  void Round() {
-    v0 += v1;
-    v2 += v3;
-    v1 = std::rotl(v1, 13) ^ v0;
-    v3 = std::rotl(v3, 16) ^ v2;
-    v0 = std::rotl(v0, 32);
-    v2 += v1;
-    v0 += v3;
-    v1 = std::rotl(v1, 17) ^ v2;
-    v3 = std::rotl(v3, 21) ^ v0;
-    v2 = std::rotl(v2, 32);
-  }
-  void Take(std::uint64_t word) {
-    v3 ^= word;
-    Round();
-    Round();
-    v0 ^= word;
-  }
-};
-
-// Up to eight bytes, the first one lowest.
-std::uint64_t Word(std::string_view bytes) {
-  std::uint64_t word = 0;
-  for (std::size_t i = bytes.size(); i-- > 0;) word = word << 8 | static_cast<unsigned char>(bytes[i]);
-  return word;
-}
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 // Letters of other alphabets belong to words.
@@ -80,28 +50,19 @@ class Walker {
 
 }  // namespace
 
-std::uint64_t SipHash(const HashKey& key, std::string_view bytes) {
-  SipState state{key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
-                 key[1] ^ 0x7465646279746573};
-  std::size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) state.Take(Word(bytes.substr(at, 8)));
-  state.Take(Word(bytes.substr(at)) | std::uint64_t{bytes.size() & 0xff} << 56);
-  state.v2 ^= 0xff;
-  for (int i = 0; i < 4; ++i) state.Round();
-  return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
-}
-
 Anonymiser::Anonymiser() {
   std::random_device random;
-  for (std::uint64_t& word : key_) word = std::uint64_t{random()} << 32 | random();
+  for (std::uint64_t* word : {&key_.k0, &key_.k1}) *word = std::uint64_t{random()} << 32 | random();
 }
 
 std::string Anonymiser::Id(const TraceId& id) const {
-  const std::string hex = id.ToHex();
-  return TraceId{SipHash(key_, "t1" + hex), SipHash(key_, "t2" + hex)}.ToHex();
+  const redact::Hash128 hash = redact::SipHash(key_, "t" + id.ToHex());
+  return TraceId{hash.hi, hash.lo}.ToHex();
 }
 
-std::string Anonymiser::Id(const SpanId& id) const { return SpanId{SipHash(key_, "s" + id.ToHex())}.ToHex(); }
+std::string Anonymiser::Id(const SpanId& id) const {
+  return SpanId{redact::SipHash(key_, "s" + id.ToHex()).lo}.ToHex();
+}
 
 std::string Anonymiser::Operation(std::string_view name) {
   std::string out;

@@ -3,24 +3,20 @@
 #ifndef SPANWATCH_SIDECAR_HTTP_ANONYMISE_H_
 #define SPANWATCH_SIDECAR_HTTP_ANONYMISE_H_
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "sdk/cpp/redact/siphash.h"
 #include "spanwatch/ids.h"
 
 namespace spanwatch::http {
 
-using HashKey = std::array<std::uint64_t, 2>;
-
-// SipHash-2-4: who does not know the key cannot tell which id a hash came from, nor compute one.
-std::uint64_t SipHash(const HashKey& key, std::string_view bytes);
-
+// Ids are hashed by SipHash-2-4: who does not know the key cannot tell which id a hash came from, nor compute one.
 class Anonymiser {
  public:
   Anonymiser();  // a key from the system's source of randomness
-  explicit Anonymiser(const HashKey& key) : key_(key) {}
+  explicit Anonymiser(const redact::HashKey& key) : key_(key) {}
 
   std::string Id(const TraceId& id) const;  // 32 hexadecimal digits
   std::string Id(const SpanId& id) const;   // 16
@@ -30,7 +26,7 @@ class Anonymiser {
   std::string Json(std::string_view json) const;
 
  private:
-  HashKey key_;
+  redact::HashKey key_;
 };
 
 }  // namespace spanwatch::http

@@ -68,6 +68,8 @@ Json ProcessJson(const core::ProcessView& process) {
           {"memoryMB", Megabytes(process.rss_bytes)},
           {"sdkMemoryMB", Megabytes(process.sdk_bytes)},
           {"sdkCpuSeconds", process.sdk_cpu_seconds},
+          {"sdkRingFill", process.sdk_ring_fill},
+          {"sampleRate", process.sdk_sample_rate < 0 ? Json() : Json(process.sdk_sample_rate)},
           {"lastSeen", TimeText(process.last_seen_ns)},
           {"gauges", std::move(gauges)}};
 }
@@ -124,6 +126,10 @@ const char* UnitText(core::Unit unit) {
       return "per_second";
     case core::Unit::kHealth:
       return "health";
+    case core::Unit::kDollars:
+      return "dollars";
+    case core::Unit::kFactor:
+      return "factor";
     case core::Unit::kCount:
       break;
   }
@@ -188,7 +194,7 @@ Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& inciden
     return value ? Json(InUnit(*value, unit)) : Json(nullptr);
   };
   Json by = Json::array(), alerts = Json::array();
-  for (const core::RuleLabel label : rule.by) by.push_back(core::ToString(label));
+  for (const core::RuleLabel& label : rule.by) by.push_back(label.Text());
   const char* state = "inactive";
   for (const core::Incident& incident : incidents) {
     if (!IsActive(incident) || incident.alertname != rule.alert || incident.rule_group != rule.group) continue;

@@ -12,6 +12,7 @@
 
 #include "sidecar/core/analysis.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/core/routing.h"
 #include "sidecar/http/kept.h"
 
 namespace spanwatch::http {
@@ -35,6 +36,12 @@ struct Hooks {
   std::function<core::AnalysisOptions()> analysis_options;  // thresholds and history; empty: the defaults
   // A trace that the engine no longer stores, if it was kept for an alert. Empty: none is.
   std::function<std::optional<KeptTrace>(const TraceId&)> kept_trace;
+  // Alerts' routing; empty: there is none.
+  std::function<std::vector<core::Why>(const std::string& fingerprint)> why;
+  std::function<std::vector<core::Silence>()> silences;
+  // Returns the id; the error says what is wrong and what is allowed. Patterns of matchers are compiled by it.
+  std::function<tl::expected<std::string, std::string>(core::Silence)> set_silence;
+  std::function<bool(const std::string& id)> expire_silence;  // false: there is no such silence
   // A trace as the bytes of an OTLP TracesData; several of them in a row are one again. Empty: no such export.
   std::function<std::string(const core::TraceCopy&)> encode_otlp;
 };

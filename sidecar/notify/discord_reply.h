@@ -6,20 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "sidecar/notify/exchange.h"
+
 namespace spanwatch::notify {
-
-enum class Method : std::uint8_t { kPost, kPatch, kGet };
-const char* ToString(Method method);  // "POST", "PATCH", "GET"
-
-// One HTTP exchange as the edge saw it. Secrets are removed already.
-struct Reply {
-  int status = 0;               // 0: no answer
-  bool maybe_sent = false;      // no answer, but the request may have been carried out
-  std::string transport_error;  // why there is no answer
-  std::string body;             // bounded by the edge
-  std::string retry_after;      // the headers, as they came; empty if absent
-  std::string bucket, remaining, reset_after, scope, global;
-};
 
 enum class Verdict : std::uint8_t {
   kDelivered,

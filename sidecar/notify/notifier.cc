@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "sidecar/core/mutex.h"
+#include "sidecar/notify/channel.h"
 #include "sidecar/notify/committer.h"
-#include "sidecar/notify/discord_url.h"
 #include "sidecar/notify/kept_traces.h"
 #include "sidecar/notify/outbox.h"
 #include "sidecar/notify/steady.h"
@@ -25,9 +25,9 @@ KeptIndex::Limits KeptLimits(const Options& options) {
 
 }  // namespace
 
-std::string WebhookUrlProblem(const std::string& url) {
-  const auto parsed = ParseWebhookUrl(url);
-  return parsed ? "" : parsed.error();
+std::string UrlProblem(const core::Receiver& receiver) {
+  const auto channel = MakeChannel(receiver, "", "");
+  return channel ? "" : channel.error();
 }
 
 class Notifier::Impl {
@@ -99,7 +99,9 @@ class Notifier::Impl {
       MutexLock lock(&mutex_);
       if (stopped_) return;
       std::vector<std::shared_ptr<Worker>> next;
-      for (const DiscordTarget& target : options.targets) {
+      const std::vector<core::Receiver> receivers =
+          options.routing == nullptr ? std::vector<core::Receiver>{} : options.routing->receivers;
+      for (const core::Receiver& target : receivers) {
         const auto has_name = [&](const auto& worker) { return worker->name() == target.name; };
         if (std::any_of(next.begin(), next.end(), has_name)) continue;
         const auto it = std::find_if(workers_.begin(), workers_.end(), has_name);
@@ -222,6 +224,10 @@ OutboxStatus Notifier::GetOutboxStatus() const { return impl_->GetOutboxStatus()
 std::optional<KeptCopy> Notifier::GetKeptTrace(const TraceId& id) const { return impl_->GetKeptTrace(id); }
 std::size_t Notifier::Stop(std::int64_t budget_ns) { return impl_->Stop(budget_ns); }
 void Notifier::Reconfigure(Options options) { impl_->Apply(options); }
+std::vector<core::Why> Notifier::GetWhy(const std::string&) const { return {}; }
+std::vector<core::Silence> Notifier::Silences() const { return {}; }
+tl::expected<std::string, std::string> Notifier::SetSilence(core::Silence) { return tl::make_unexpected("no"); }
+bool Notifier::ExpireSilence(const std::string&) { return false; }
 std::vector<TargetStatus> Notifier::Status() const { return impl_->Status(); }
 std::vector<Counters> Notifier::Counts() const { return impl_->Counts(); }
 

@@ -20,33 +20,25 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/core/routing.h"
 #include "sidecar/notify/kept_copy.h"
 #include "sidecar/notify/outbox_status.h"
 
 namespace spanwatch::notify {
 
-struct DiscordTarget {
-  std::string name;         // receiver's name
-  std::string webhook_url;  // secret: never logged, never in errors; empty: nothing is posted
-};
-
 struct Options {
-  std::vector<DiscordTarget> targets;
-  std::string external_url;  // links: {external_url}/trace/{id}
-  std::int64_t group_interval_ns = 60'000'000'000;
-  std::int64_t growth_interval_ns = 5'000'000'000;  // edits of a growing incident at most this often
+  std::shared_ptr<const core::Routing> routing;  // null: nobody is told
+  std::string external_url;                      // links: {external_url}/trace/{id}
   std::int64_t request_timeout_ns = 10'000'000'000;
-  std::size_t queue_limit = 4096;                        // transitions
-  std::function<bool(const TraceId&)> trace_stored;      // may be null: links are always given. Called by the targets'
-                                                         // threads, never after Stop returned
-  std::int64_t repeat_interval_ns = 14'400'000'000'000;  // an incident that still fires is posted anew; 0: never
-  std::int64_t max_age_ns = 3'600'000'000'000;           // a message that kept failing for so long is dropped
-  std::size_t storm_messages = 10;  // above that many new messages in storm_per_ns the rest share one; 0: no limit
-  std::int64_t storm_per_ns = 10'000'000'000;
-  std::string version = "0.1.0";  // for the User-Agent
+  std::size_t queue_limit = 4096;                    // transitions
+  std::function<bool(const TraceId&)> trace_stored;  // may be null: links are always given. Called by the targets'
+                                                     // threads, never after Stop returned
+  std::int64_t max_age_ns = 3'600'000'000'000;       // a message that kept failing for so long is dropped
+  std::string version = "0.1.0";                     // for the User-Agent
 
   // These and what follows are fixed at construction: Reconfigure changes nothing here.
   // A trace as the store has it now. May be null: no trace is kept, no message tells a critical path. Called by a
@@ -76,8 +68,8 @@ struct Counters {
   std::uint64_t possible_duplicates = 0;
 };
 
-// What is wrong with a webhook URL and what is allowed, without any part of it; empty if it can be used.
-std::string WebhookUrlProblem(const std::string& url);
+// What is wrong with a receiver's URL and what is allowed, without any part of it; empty if it can be used.
+std::string UrlProblem(const core::Receiver& receiver);
 
 class Notifier {
  public:
@@ -103,6 +95,17 @@ class Notifier {
   OutboxStatus GetOutboxStatus() const;
   // Nothing: no alert refers to it, or there was no room. May wait for the disk.
   std::optional<KeptCopy> GetKeptTrace(const TraceId& id) const;
+
+  // Who is told of the incidents with this fingerprint, who is not, and why. Empty: no such incident is known here.
+  std::vector<core::Why> GetWhy(const std::string& fingerprint) const;
+
+  // All that are kept, newest first. They survive a restart if there is a file.
+  std::vector<core::Silence> Silences() const;
+  // `silence` without id is new; with one it is changed (an expired one is made anew). Returns the id. Error: what is
+  // wrong, what is allowed.
+  tl::expected<std::string, std::string> SetSilence(core::Silence silence);
+  // False: there is no such silence. One that is over already stays as it is.
+  bool ExpireSilence(const std::string& id);
 
  private:
   class Impl;

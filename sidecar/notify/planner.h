@@ -1,49 +1,37 @@
 // Decides what one receiver is sent and when: a state machine stepped by its caller, who does the sending. It keeps the
-// state that each message should show and makes requests until Discord shows it, so whatever was superseded while it
-// waited is never sent. No I/O, no clock: `now_ns` is any monotonic time, `wall_ns` nanoseconds since the epoch.
+// state that the receiver should see and makes requests until it does, so whatever was superseded while it waited is
+// never sent. No I/O, no clock: `now_ns` is any monotonic time, `wall_ns` nanoseconds since the epoch. One kind of
+// receiver, one planner: DiscordPlanner, GroupPlanner.
 //
-// A message slot is one Discord message: of one incident, or of a fold (the incidents above a limit). An incident has
-// one live slot; a rise or a repeat makes a new one, and the old one is cut to a link once the new one is posted.
-//
-// Not thread-safe. Bounded: Limits::incidents tracked incidents, each with one live slot and at most a few to be cut.
+// Not thread-safe. Bounded by PlannerOptions::max_incidents.
 #ifndef SPANWATCH_SIDECAR_NOTIFY_PLANNER_H_
 #define SPANWATCH_SIDECAR_NOTIFY_PLANNER_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sidecar/core/incident.h"
+#include "sidecar/core/routing.h"
 #include "sidecar/notify/critical_path.h"
-#include "sidecar/notify/discord_card.h"
-#include "sidecar/notify/discord_reply.h"
-#include "sidecar/notify/rate_limit.h"
+#include "sidecar/notify/direction.h"
+#include "sidecar/notify/exchange.h"
 #include "sidecar/notify/stored.h"
 
 namespace spanwatch::notify {
 
 struct PlannerOptions {
-  std::string external_url;
-  std::int64_t group_interval_ns = 60'000'000'000;
-  std::int64_t growth_interval_ns = 5'000'000'000;
-  std::int64_t repeat_interval_ns = 14'400'000'000'000;  // 0: never again
-  std::int64_t max_age_ns = 3'600'000'000'000;           // a message that kept failing for so long is dropped
-  std::size_t group_burst = 3;                           // incidents of a group posted on their own in a group interval
-  std::size_t storm_messages = 10;                       // new messages in storm_per_ns; 0: no limit
-  std::int64_t storm_per_ns = 10'000'000'000;
+  core::Receiver receiver;
+  std::string external_url;                     // without a '/' at its end
+  std::int64_t max_age_ns = 3'600'000'000'000;  // what kept failing for so long is dropped
+  std::size_t group_burst = 3;                  // Discord: incidents of a group posted on their own in a group interval
   std::size_t max_incidents = 4096;
   std::function<bool(const TraceId&)> trace_stored;            // may be null
   std::function<CriticalPath(const core::Incident&)> path_of;  // of its worst trace; may be null, may be slow
-};
-
-struct Request {
-  Method method = Method::kPost;
-  std::string message_id;  // kPatch
-  std::string body;        // JSON; empty for kGet (which asks about the webhook itself)
+  Direct direct;                                               // may be null
 };
 
 struct PlannerCounters {
@@ -54,178 +42,65 @@ struct PlannerCounters {
 class Planner {
  public:
   explicit Planner(PlannerOptions options) : options_(std::move(options)) {}
-
-  void SetOptions(PlannerOptions options) { options_ = std::move(options); }
-  // `usable`: there is a webhook to send to. `same_webhook` false forgets the messages of the former one: incidents
-  // that still fire are posted anew. Ends having given up.
-  void SetWebhook(bool usable, bool same_webhook, std::int64_t now_ns);
+  virtual ~Planner() = default;
+  virtual void SetOptions(PlannerOptions options) { options_ = std::move(options); }
+  // `usable`: there is somewhere to send to. `same_target` false forgets what the former one was told: incidents that
+  // still fire are told anew. Ends having given up.
+  virtual void SetTarget(bool usable, bool same_target, std::int64_t now_ns) = 0;
 
   // `inherited`: it was decided before this process began.
-  void Add(const core::Transition& transition, std::int64_t now_ns, bool inherited = false);
+  virtual void Add(const core::Transition& transition, std::int64_t now_ns, bool inherited) = 0;
+  void Add(const core::Transition& transition, std::int64_t now_ns) { Add(transition, now_ns, false); }
+  // What is shown beside the incident became different; that is worth an edit as growth is, no more.
+  virtual void Refresh(const std::string& incident, std::int64_t now_ns) = 0;
+  // PlannerOptions::direct says something else now: of any incident.
+  virtual void Redirect(std::int64_t now_ns) = 0;
 
-  // What its message shows beside the incident became different; that is worth an edit as growth is, no more.
-  void Refresh(const std::string& incident, std::int64_t now_ns);
-
-  // Once, before anything else: goes on from what an earlier process left. Posts that were under way when it died count
-  // as possible duplicates. Returns how many rows could not be read. SetWebhook must follow.
-  std::size_t Load(const StoredReceiver& stored, std::int64_t now_ns, std::int64_t wall_ns);
+  // Once, before anything else: goes on from what an earlier process left. Requests that were under way when it died
+  // count as possible duplicates. Returns how many rows could not be read. SetTarget must follow.
+  virtual std::size_t Load(const StoredReceiver& stored, std::int64_t now_ns, std::int64_t wall_ns) = 0;
   // After a restart: inherited incidents that fire here and are not among `living` are shown as ended, because nobody
   // watches them any more. `tell_living`: what fires there and is not known here is told, although its transition may
   // be long past.
-  void Reconcile(const std::vector<core::Incident>& living, bool tell_living, std::int64_t now_ns);
+  virtual void Reconcile(const std::vector<core::Incident>& living, bool tell_living, std::int64_t now_ns) = 0;
   // What is to be stored, as it differs from the last call's. ForgetSaved: the next call gives everything.
-  Changes TakeChanges();
-  void ForgetSaved();
+  virtual Changes TakeChanges() = 0;
+  virtual void ForgetSaved() = 0;
 
   // The next request to send, if one may be sent now; its outcome must be told by OnReply before the next one is given.
-  std::optional<Request> Next(std::int64_t now_ns);
-  void OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall_ns);
+  virtual std::optional<Request> Next(std::int64_t now_ns) = 0;
+  virtual void OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall_ns) = 0;
   // When Next() is worth another try; INT64_MAX: not before something changes.
-  std::int64_t NextDue() const;
+  virtual std::int64_t NextDue() const = 0;
 
   // Other receivers at the same address must not send before this (0: nothing new). Cleared by the call.
-  std::int64_t TakeGlobalBlock();
-  void BlockAll(std::int64_t until_ns) { limiter_.BlockAll(until_ns); }
+  virtual std::int64_t TakeGlobalBlock() { return 0; }
+  // What is not shown yet. `urgent_only`: without what may be late.
+  virtual std::size_t Waiting(bool urgent_only) const = 0;
+  // How each incident stands here: Delivery::state and detail, by incident id, at most `limit` of them.
+  virtual std::vector<std::pair<std::string, core::Delivery>> Explain(std::size_t limit, std::int64_t now_ns,
+                                                                      std::int64_t wall_ns) const = 0;
 
   bool given_up() const { return given_up_; }
   const std::string& last_error() const { return last_error_; }
   std::int64_t last_delivered_wall_ns() const { return last_delivered_wall_ns_; }
   const PlannerCounters& counters() const { return counters_; }
-  // Messages whose present state Discord does not show yet. `urgent_only`: without growth edits and cuts.
-  std::size_t Waiting(bool urgent_only) const;
-  std::size_t TrackedIncidents() const { return incidents_.size(); }
-  std::size_t Slots() const { return slots_.size(); }
 
- private:
-  using SlotId = std::uint64_t;  // 0: none
+ protected:
+  Planner(const Planner&) = default;
+  Planner& operator=(const Planner&) = default;
 
-  struct Slot {
-    std::vector<std::string> members;  // incident ids; exactly one unless is_fold; none once replaced
-    bool is_fold = false;
-    std::string alertname, service;  // of a group's fold
-    std::int64_t opened_ns = 0;
-    Reason reason = Reason::kNew;  // why it was made; once replaced: why it was replaced
-    std::string message_id, channel_id;
-    bool posted = false;                               // Discord has it
-    bool blind = false;                                // posted, but the answer named no id: it cannot be edited
-    int reposts = 0;                                   // how often it had vanished
-    core::Severity announced = core::Severity::kNone;  // the highest that its post has told
-    std::uint64_t revision = 1;                        // of what it should show
-    std::uint64_t urgent_revision = 1;
-    std::uint64_t shown_revision = 0;
-    std::size_t shown_hash = 0;
-    std::uint64_t order = 0;  // among those waiting
-    std::int64_t due_ns = 0;
-    std::int64_t waiting_since_ns = 0;
-    std::int64_t posted_ns = 0, sent_ns = 0;
-    int attempts = 0;  // in vain, since it last went through
-    bool fallback = false;
-    bool cut = false;  // is to be cut to a link
-    bool has_predecessors = false;
-    SlotId predecessor = 0, successor = 0;
-    std::string earlier_link, newer_link;
-
-    bool Dirty() const { return revision != shown_revision; }
-    bool Urgent() const { return urgent_revision > shown_revision && !cut; }
-  };
-  struct Tracked {
-    core::Incident incident;
-    SlotId slot = 0;
-    std::uint64_t joined = 0;   // place among those of its slot
-    std::uint64_t number = 0;   // of its latest transition within the incident
-    std::uint64_t version = 0;  // grows with each change of what is stored
-    bool unwatched = false;     // ended by a restart, not by itself
-    bool inherited = false;     // this process's engine did not tell about it yet
-  };
-  struct SavedIncident {
-    std::uint64_t version = 0;
-    SlotId slot = 0;
-    std::uint64_t joined = 0;
-    friend bool operator==(const SavedIncident&, const SavedIncident&) = default;
-  };
-  struct Group {
-    std::int64_t begin_ns = 0;
-    std::size_t count = 0;
-    SlotId fold = 0;
-  };
-  struct InFlight {
-    SlotId slot = 0;
-    Method method = Method::kPost;
-    std::uint64_t revision = 0;
-    std::size_t hash = 0;
-  };
-
-  // planner_place.cc: which message tells about an incident.
-  void Place(Tracked* tracked, std::int64_t now_ns);
-  Group* GroupOf(const core::Incident& incident, std::int64_t now_ns);
-  void JoinGroupFold(Tracked* tracked, Group* group, std::int64_t now_ns);
-  void JoinReceiverFold(Tracked* tracked, std::int64_t now_ns);
-  bool Storming(std::int64_t now_ns);
-  SlotId NewSlot(bool is_fold, std::int64_t now_ns);
-  void Join(Tracked* tracked, SlotId slot, std::int64_t now_ns);
-  void Replace(SlotId old_id, Reason reason, std::int64_t now_ns);
-  void MoveMembers(SlotId from, SlotId to);
-  bool OpenForMembers(const Slot& slot, std::int64_t now_ns) const;
-  bool MakeRoom();
-
-  // planner_store.cc
-  void Encode(const Slot& slot, bool under_way, std::string* out) const;
-  bool Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const;
-  void DropLooseSlots();
-
-  // planner.cc: what each message should show.
-  void Changed(Tracked* tracked, std::int64_t now_ns);
-  void RetireIfUntold(SlotId id);
-  void Show(SlotId id, const core::Incident& changed, bool urgent, std::int64_t now_ns);
-  void Touch(Slot* slot, bool urgent, std::int64_t now_ns);
-  void Sweep(std::int64_t now_ns);
-  bool RepeatDue(const Slot& slot, std::int64_t now_ns) const;
-  bool AllResolved(const Slot& slot) const;
-  std::vector<const core::Incident*> MembersOf(const Slot& slot) const;
-  void Retire(SlotId id);
-  void RetireIfOver(SlotId id, std::int64_t now_ns);
-
-  // planner_send.cc: one request and its answer.
-  SlotId Pick(std::int64_t now_ns) const;
-  std::int64_t SendableAt(const Slot& slot) const;
-  bool NeedsGuild(const Slot& slot, std::int64_t now_ns) const;
-  std::string Render(const Slot& slot) const;
-  std::string LinkTo(SlotId id) const;
-  void OnGuild(const Outcome& outcome);
-  void Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns);
-  void CutPredecessors(SlotId id, std::int64_t now_ns);
-  void Retry(const InFlight& sent, const Reply& reply, std::int64_t now_ns);
-  void UnknownMessage(SlotId id, std::int64_t now_ns);
-  void Refused(SlotId id, std::int64_t now_ns);
-  void Fail(SlotId id, std::int64_t now_ns);
-  void GiveUp();
+  Direction DirectionOf(const core::Incident& incident) const;
 
   PlannerOptions options_;
-  bool usable_ = false;
   bool given_up_ = false;
-  std::map<std::string, Tracked> incidents_;
-  std::map<SlotId, Slot> slots_;
-  std::map<std::string, Group> groups_;
-  std::deque<std::int64_t> recent_posts_;  // when the last `storm_messages` messages were begun
-  SlotId receiver_fold_ = 0;
-  SlotId last_slot_ = 0;
-  std::uint64_t last_order_ = 0;
-  std::uint64_t last_joined_ = 0;
-  std::int64_t to_wall_ns_ = 0;  // monotonic time plus this is wall clock, as it was at the start
-  bool saved_is_valid_ = false;
-  std::map<SlotId, std::uint64_t> saved_slots_;  // hashes of what is stored
-  std::map<std::string, SavedIncident> saved_incidents_;
-  std::optional<InFlight> in_flight_;
-  RateLimiter limiter_;
-  int failures_ = 0;  // in a row, of the receiver
-  std::int64_t backing_off_until_ns_ = INT64_MIN;
-  std::string guild_id_;  // of the webhook; links need it
-  std::optional<std::int64_t> guild_asked_ns_;
-  std::int64_t global_block_ns_ = 0;
   std::string last_error_;
   std::int64_t last_delivered_wall_ns_ = 0;
   PlannerCounters counters_;
 };
+
+// The planner of options.receiver.kind.
+std::unique_ptr<Planner> MakePlanner(PlannerOptions options);
 
 }  // namespace spanwatch::notify
 

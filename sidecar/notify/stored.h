@@ -15,12 +15,12 @@ struct StoredIncident {
   std::string id;
   std::uint64_t slot = 0;    // the message that tells about it
   std::uint64_t joined = 0;  // its place among those that share a message
-  std::string body;          // planner_store.cc
+  std::string body;          // discord_planner_store.cc for Discord
 };
 
 struct StoredSlot {
   std::uint64_t id = 0;
-  std::string body;  // planner_store.cc
+  std::string body;  // discord_planner_store.cc for Discord
 };
 
 // What became different since the last time it was asked.

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "sidecar/notify/discord_http.h"
 #include "sidecar/notify/steady.h"
 
 namespace spanwatch::notify {
@@ -16,16 +15,13 @@ namespace {
 constexpr std::int64_t kLongestSleep = 60'000'000'000;
 constexpr std::int64_t kAbortGrace = 200'000'000;
 
-PlannerOptions ToPlannerOptions(const Options& options, const std::shared_ptr<KeptTraces>& kept) {
+PlannerOptions ToPlannerOptions(const core::Receiver& receiver, const Options& options,
+                                const std::shared_ptr<KeptTraces>& kept) {
   PlannerOptions result;
+  result.receiver = receiver;
   result.external_url = options.external_url;
   while (result.external_url.ends_with('/')) result.external_url.pop_back();
-  result.group_interval_ns = options.group_interval_ns;
-  result.growth_interval_ns = options.growth_interval_ns;
-  result.repeat_interval_ns = options.repeat_interval_ns;
   result.max_age_ns = options.max_age_ns;
-  result.storm_messages = options.storm_messages;
-  result.storm_per_ns = options.storm_per_ns;
   result.max_incidents = options.queue_limit;
   result.trace_stored = options.trace_stored;
   if (kept == nullptr) return result;
@@ -40,28 +36,28 @@ PlannerOptions ToPlannerOptions(const Options& options, const std::shared_ptr<Ke
 
 }  // namespace
 
-Worker::Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate,
+Worker::Worker(core::Receiver target, const Options& options, std::shared_ptr<GlobalGate> gate,
                std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept)
     : name_(target.name),
       gate_(std::move(gate)),
       outbox_(std::move(outbox)),
       kept_(std::move(kept)),
-      planner_(ToPlannerOptions(options, kept_)),
+      planner_(MakePlanner(ToPlannerOptions(target, options, kept_))),
       queue_(options.queue_limit) {
   status_.name = counters_.receiver = name_;
-  status_.configured = !target.webhook_url.empty();
+  status_.configured = !target.url.empty();
   new_settings_ = Settings{std::move(target), options};
 }
 
 void Worker::Load() {
   StoredReceiver stored = outbox_->Load(name_, &receiver_);
-  outbox_->CountUnreadable(planner_.Load(stored, SteadyNow(), WallNow()));
+  outbox_->CountUnreadable(planner_->Load(stored, SteadyNow(), WallNow()));
   loaded_ = true;
   webhook_ = stored.webhook;
   unconsumed_ = std::move(stored.unconsumed);
   MutexLock lock(&mutex_);
   queue_sequence_ = stored.sequence;
-  counters_.possible_duplicates = planner_.counters().possible_duplicates;
+  counters_.possible_duplicates = planner_->counters().possible_duplicates;
 }
 
 void Worker::Start() {
@@ -98,7 +94,7 @@ void Worker::Refresh(const std::vector<std::string>& incidents) {
   wake_.notify_all();
 }
 
-void Worker::Configure(DiscordTarget target, const Options& options) {
+void Worker::Configure(core::Receiver target, const Options& options) {
   {
     MutexLock lock(&mutex_);
     queue_.SetLimit(options.queue_limit);
@@ -118,7 +114,7 @@ void Worker::Run(std::shared_ptr<Worker> self) {
   {
     MutexLock lock(&self->mutex_);
     self->done_ = true;
-    self->undelivered_ = self->planner_.Waiting(true) + self->queue_.size();
+    self->undelivered_ = self->planner_->Waiting(true) + self->queue_.size();
   }
   self->wake_.notify_all();
 }
@@ -130,10 +126,10 @@ bool Worker::HasNews() const {
 
 Worker::Work Worker::WaitForWork() {
   const std::int64_t now = SteadyNow();
-  const std::int64_t due = std::max(planner_.NextDue(), gate_->load());
+  const std::int64_t due = std::max(planner_->NextDue(), gate_->load());
   const std::int64_t save_at = save_at_ns_ == INT64_MIN ? INT64_MAX : save_at_ns_;
   const std::int64_t until = std::min({due, save_at, now + kLongestSleep});
-  const bool nothing_left = planner_.Waiting(true) == 0 || planner_.given_up();
+  const bool nothing_left = planner_->Waiting(true) == 0 || planner_->given_up();
   MutexLock lock(&mutex_);
   while (!HasNews() && SteadyNow() < until) wake_.wait_until(mutex_, ToSteady(until));
   // While stopping, what is left may have to wait for its turn, but no longer than the deadline.
@@ -155,7 +151,7 @@ bool Worker::Step() {
   Work work = WaitForWork();
   Take(&work);
   if (work.stopping) {
-    if (SteadyNow() >= work.deadline_ns || planner_.Waiting(true) == 0 || planner_.given_up()) {
+    if (SteadyNow() >= work.deadline_ns || planner_->Waiting(true) == 0 || planner_->given_up()) {
       Save();
       Publish();
       return false;
@@ -170,60 +166,59 @@ bool Worker::Step() {
 void Worker::Take(Work* work) {
   if (work->settings) Adopt(std::move(*work->settings));
   const std::int64_t now = SteadyNow();
-  for (const core::Transition& transition : std::exchange(unconsumed_, {})) planner_.Add(transition, now, true);
-  for (const core::Transition& transition : work->transitions) planner_.Add(transition, now);
+  for (const core::Transition& transition : std::exchange(unconsumed_, {})) planner_->Add(transition, now, true);
+  for (const core::Transition& transition : work->transitions) planner_->Add(transition, now);
   sequence_ = work->sequence;
-  for (const std::string& id : work->refreshed) planner_.Refresh(id, now);
-  if (work->living) planner_.Reconcile(work->living->incidents, work->living->tell_all, now);
+  for (const std::string& id : work->refreshed) planner_->Refresh(id, now);
+  if (work->living) planner_->Reconcile(work->living->incidents, work->living->tell_all, now);
 }
 
 // What failed is written later, all of it at once: what the disk holds by then is of an earlier time.
 void Worker::Save() {
   if (outbox_ == nullptr || SteadyNow() < save_at_ns_) return;
-  const Changes changes = planner_.TakeChanges();
+  const Changes changes = planner_->TakeChanges();
   if (changes.Empty() && sequence_ == stored_sequence_ && webhook_ == stored_webhook_) return;
   if (outbox_->Save(&receiver_, changes, sequence_, webhook_)) {
     stored_sequence_ = sequence_;
     stored_webhook_ = webhook_;
     save_at_ns_ = INT64_MIN;
   } else {
-    planner_.ForgetSaved();
+    planner_->ForgetSaved();
     save_at_ns_ = SteadyNow() + outbox_->retry_ns();
   }
 }
 
 // Messages can only be edited by the webhook that posted them.
-bool Worker::IsSameWebhook(const std::optional<WebhookEndpoint>& endpoint) {
+bool Worker::IsSameTarget(const Channel* channel) {
   const bool first = std::exchange(loaded_, false);
-  if (!endpoint) return first;  // as long as nothing can be sent, the messages of an earlier process are kept
-  if (outbox_ == nullptr) return endpoint_ && *endpoint == *endpoint_;
-  std::string fingerprint = outbox_->Fingerprint(endpoint->origin + "\n" + endpoint->path + "\n" + endpoint->thread_id);
+  if (channel == nullptr) return first;  // as long as nothing can be sent, the messages of an earlier process are kept
+  std::string identity = channel->Identity();
+  if (outbox_ == nullptr) return std::exchange(identity_, std::move(identity)) == channel->Identity();
+  std::string fingerprint = outbox_->Fingerprint(identity);
   return std::exchange(webhook_, fingerprint) == fingerprint;
 }
 
 void Worker::Adopt(Settings settings) {
-  has_url_ = !settings.target.webhook_url.empty();
-  std::optional<WebhookEndpoint> endpoint;
+  has_url_ = !settings.target.url.empty();
+  channel_.reset();
   url_problem_.clear();
   if (has_url_) {
-    auto parsed = ParseWebhookUrl(settings.target.webhook_url);
-    if (parsed) {
-      endpoint = std::move(*parsed);
+    auto channel = MakeChannel(settings.target, settings.options.external_url, settings.options.version);
+    if (channel) {
+      channel_ = std::move(*channel);
     } else {
-      url_problem_ = parsed.error();
+      url_problem_ = channel.error();
       spdlog::error("receiver '{}': {}; nothing is posted", name_, url_problem_);
     }
   }
-  const bool same = IsSameWebhook(endpoint);
-  endpoint_ = std::move(endpoint);
-  planner_.SetOptions(ToPlannerOptions(settings.options, kept_));
-  planner_.SetWebhook(endpoint_.has_value(), same, SteadyNow());
+  const bool same = IsSameTarget(channel_.get());
+  planner_->SetOptions(ToPlannerOptions(settings.target, settings.options, kept_));
+  planner_->SetTarget(channel_ != nullptr, same, SteadyNow());
   told_given_up_ = told_failing_ = false;
   std::shared_ptr<client::HttpClient> client;
-  if (endpoint_) {
-    user_agent_ = DiscordUserAgent(settings.options.external_url, settings.options.version);
+  if (channel_ != nullptr) {
     client::Options http;
-    http.origin = endpoint_->origin;
+    http.origin = channel_->Origin();
     http.timeout_ns = settings.options.request_timeout_ns;
     client = std::make_shared<client::HttpClient>(http);
   }
@@ -233,7 +228,7 @@ void Worker::Adopt(Settings settings) {
 
 bool Worker::SendOne() {
   if (const std::int64_t closed_until = gate_->load(); closed_until > SteadyNow()) return false;
-  const std::optional<Request> request = planner_.Next(SteadyNow());
+  const std::optional<Request> request = planner_->Next(SteadyNow());
   if (!request) return false;
   if (request->method == Method::kPost) Save();
   std::shared_ptr<client::HttpClient> client;
@@ -241,14 +236,11 @@ bool Worker::SendOne() {
     MutexLock lock(&mutex_);
     client = client_;
   }
-  const std::string target = request->method == Method::kPatch  ? endpoint_->MessageTarget(request->message_id)
-                             : request->method == Method::kPost ? endpoint_->PostTarget()
-                                                                : endpoint_->path;
-  Reply reply = DiscordHttpReply(client->Send(DiscordHttpRequest(request->method, target, request->body, user_agent_)));
-  reply.body = RemoveSecrets(std::move(reply.body), *endpoint_);
-  reply.transport_error = RemoveSecrets(std::move(reply.transport_error), *endpoint_);
-  planner_.OnReply(reply, SteadyNow(), WallNow());
-  if (const std::int64_t block = planner_.TakeGlobalBlock(); block > 0) {
+  Reply reply = ReadReply(client->Send(channel_->ToHttp(*request)));
+  reply.body = channel_->RemoveSecrets(std::move(reply.body));
+  reply.transport_error = channel_->RemoveSecrets(std::move(reply.transport_error));
+  planner_->OnReply(reply, SteadyNow(), WallNow());
+  if (const std::int64_t block = planner_->TakeGlobalBlock(); block > 0) {
     std::int64_t old = gate_->load();
     while (old < block && !gate_->compare_exchange_weak(old, block)) {
     }
@@ -258,14 +250,14 @@ bool Worker::SendOne() {
 }
 
 void Worker::Publish() {
-  const PlannerCounters& from = planner_.counters();
+  const PlannerCounters& from = planner_->counters();
   {
     MutexLock lock(&mutex_);
     status_.configured = has_url_;
-    status_.given_up = planner_.given_up() || !url_problem_.empty();
-    status_.last_delivered_ns = planner_.last_delivered_wall_ns();
-    status_.last_error = url_problem_.empty() ? planner_.last_error() : url_problem_;
-    status_.queued = planner_.Waiting(false);
+    status_.given_up = planner_->given_up() || !url_problem_.empty();
+    status_.last_delivered_ns = planner_->last_delivered_wall_ns();
+    status_.last_error = url_problem_.empty() ? planner_->last_error() : url_problem_;
+    status_.queued = planner_->Waiting(false);
     counters_.posted = from.posted;
     counters_.edited = from.edited;
     counters_.failed = from.failed;
@@ -281,13 +273,13 @@ void Worker::Publish() {
 // Once for each change of state, not for each message.
 void Worker::LogChanges() {
   if (abandoned_.load()) return;
-  if (planner_.given_up() && !std::exchange(told_given_up_, true)) {
+  if (planner_->given_up() && !std::exchange(told_given_up_, true)) {
     spdlog::error("receiver '{}': gave up, nothing is posted until the configuration changes: {}", name_,
-                  planner_.last_error());
+                  planner_->last_error());
   }
-  const bool failing = !planner_.last_error().empty();
-  if (failing && !told_failing_ && !planner_.given_up()) {
-    spdlog::warn("receiver '{}': delivery fails: {}", name_, planner_.last_error());
+  const bool failing = !planner_->last_error().empty();
+  if (failing && !told_failing_ && !planner_->given_up()) {
+    spdlog::warn("receiver '{}': delivery fails: {}", name_, planner_->last_error());
   } else if (!failing && told_failing_) {
     spdlog::info("receiver '{}': delivery works again", name_);
   }

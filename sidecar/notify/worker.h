@@ -19,7 +19,7 @@
 
 #include "sidecar/client/http_client.h"
 #include "sidecar/core/mutex.h"
-#include "sidecar/notify/discord_url.h"
+#include "sidecar/notify/channel.h"
 #include "sidecar/notify/kept_traces.h"
 #include "sidecar/notify/notifier.h"
 #include "sidecar/notify/outbox.h"
@@ -35,8 +35,8 @@ using GlobalGate = std::atomic<std::int64_t>;
 class Worker : public std::enable_shared_from_this<Worker> {
  public:
   // `outbox` may be null: nothing is kept. So may `kept`: messages tell no critical path.
-  Worker(DiscordTarget target, const Options& options, std::shared_ptr<GlobalGate> gate, std::shared_ptr<Outbox> outbox,
-         std::shared_ptr<KeptTraces> kept);
+  Worker(core::Receiver target, const Options& options, std::shared_ptr<GlobalGate> gate,
+         std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept);
   ~Worker() = default;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -52,7 +52,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   void Reconcile(const std::vector<core::Incident>& living, bool nothing_known) EXCLUDES(mutex_);
   // The critical paths of these incidents' traces became other ones.
   void Refresh(const std::vector<std::string>& incidents) EXCLUDES(mutex_);
-  void Configure(DiscordTarget target, const Options& options) EXCLUDES(mutex_);
+  void Configure(core::Receiver target, const Options& options) EXCLUDES(mutex_);
   // After this no message is begun later than `deadline_ns` (steady clock). Does not wait.
   void BeginStop(std::int64_t deadline_ns) EXCLUDES(mutex_);
   // Waits for the end of the thread, until `deadline_ns`; then aborts the running exchange and waits a little longer.
@@ -65,7 +65,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
 
  private:
   struct Settings {
-    DiscordTarget target;
+    core::Receiver target;
     Options options;
   };
   struct Living {
@@ -88,7 +88,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   Work WaitForWork() EXCLUDES(mutex_);
   bool HasNews() const REQUIRES(mutex_);
   void Adopt(Settings settings) EXCLUDES(mutex_);
-  bool IsSameWebhook(const std::optional<WebhookEndpoint>& endpoint);
+  bool IsSameTarget(const Channel* channel);
   void Take(Work* work);
   bool SendOne() EXCLUDES(mutex_);
   void Save();
@@ -103,10 +103,10 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::atomic<bool> abandoned_{false};
 
   // The thread's own.
-  Planner planner_;
-  std::optional<WebhookEndpoint> endpoint_;
+  std::unique_ptr<Planner> planner_;
+  std::unique_ptr<Channel> channel_;  // null: nothing can be sent
+  std::string identity_;              // its
   std::string url_problem_;
-  std::string user_agent_;
   bool has_url_ = false;
   bool told_given_up_ = false;
   bool told_failing_ = false;

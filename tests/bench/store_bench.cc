@@ -53,13 +53,13 @@ class Feed {
   static std::shared_ptr<const RuleSet> Rules() {
     Rule slow;
     slow.alert = "SlowOperation";
-    slow.by = {RuleLabel::kService, RuleLabel::kOperation};
+    slow.by = {LabelSource::kService, LabelSource::kOperation};
     slow.warning = 1e9;
     slow.keep_firing_for_ns = kMinute;
     Rule errors = slow;
     errors.alert = "HighErrorRate";
     errors.measure = core::Measure::kErrorRate;
-    errors.by = {RuleLabel::kService};
+    errors.by = {LabelSource::kService};
     errors.warning = 0.1;
     errors.window_ns = 5 * kMinute;
     auto set = std::make_shared<RuleSet>();

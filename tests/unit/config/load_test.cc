@@ -58,11 +58,11 @@ TEST_F(LoadTest, EmptyFileGivesTheDefaults) {
   EXPECT_EQ(config.limits.slow_warning_ns, kSecond);
   EXPECT_EQ(config.limits.slow_critical_ns, 5 * kSecond);
   EXPECT_TRUE(config.ingest_endpoints.empty());
-  ASSERT_EQ(config.receivers.size(), 1u);
-  EXPECT_EQ(config.receivers[0].name, "discord");
-  EXPECT_EQ(config.receivers[0].url_source, "environment variable DISCORD_WEBHOOK_URL");
-  EXPECT_TRUE(config.receivers[0].discord_webhook_url.empty());
-  EXPECT_EQ(config.route.receiver, "discord");
+  ASSERT_EQ(config.routing.receivers.size(), 1u);
+  EXPECT_EQ(config.routing.receivers[0].name, "discord");
+  EXPECT_EQ(config.routing.receivers[0].url_source, "environment variable DISCORD_WEBHOOK_URL");
+  EXPECT_TRUE(config.routing.receivers[0].url.empty());
+  EXPECT_EQ(config.routing.route.receiver, "discord");
   EXPECT_EQ(config.source_path, kGood + "empty.yaml");
   EXPECT_EQ(config.rules->rules.size(), 6u);
 }
@@ -73,8 +73,8 @@ TEST_F(LoadTest, ShippedFileSaysTheDefaults) {
   EXPECT_EQ(MakeReload(shipped), MakeReload(defaults));
   EXPECT_EQ(shipped.external_url, defaults.external_url);
   EXPECT_EQ(shipped.http.port, defaults.http.port);
-  EXPECT_EQ(shipped.route.repeat_interval_ns, defaults.route.repeat_interval_ns);
-  EXPECT_EQ(shipped.route.group_interval_ns, defaults.route.group_interval_ns);
+  EXPECT_EQ(shipped.routing.route.repeat_interval_ns, defaults.routing.route.repeat_interval_ns);
+  EXPECT_EQ(shipped.routing.route.group_interval_ns, defaults.routing.route.group_interval_ns);
 }
 
 TEST_F(LoadTest, WithoutAnyFileBuiltInDefaultsHold) {
@@ -129,17 +129,17 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_TRUE(config.duration_in_milliseconds);
   EXPECT_EQ(config.log_level, LogLevel::kError);
   EXPECT_EQ(config.rules->rules.size(), 15u);
-  ASSERT_EQ(config.receivers.size(), 2u);
-  EXPECT_EQ(config.receivers[0].discord_webhook_url.Reveal(), "http://127.0.0.1:8080/api/webhooks/2/secret");
-  EXPECT_EQ(config.receivers[1].discord_webhook_url.Reveal(),
+  ASSERT_EQ(config.routing.receivers.size(), 2u);
+  EXPECT_EQ(config.routing.receivers[0].url.Reveal(), "http://127.0.0.1:8080/api/webhooks/2/secret");
+  EXPECT_EQ(config.routing.receivers[1].url.Reveal(),
             "https://discord.example/api/webhooks/1/secret-of-the-file");
-  EXPECT_EQ(config.receivers[1].url_source, "file " + kGood + "webhook.txt");
-  EXPECT_EQ(config.route.receiver, "spare");
-  EXPECT_EQ(config.route.group_interval_ns, 120 * kSecond);
-  EXPECT_EQ(config.route.repeat_interval_ns, 3600 * kSecond);
-  EXPECT_EQ(config.route.growth_interval_ns, kSecond / 4);
-  EXPECT_EQ(config.route.storm_messages, 3u);
-  EXPECT_EQ(config.route.storm_per_ns, 20 * kSecond);
+  EXPECT_EQ(config.routing.receivers[1].url_source, "file " + kGood + "webhook.txt");
+  EXPECT_EQ(config.routing.route.receiver, "spare");
+  EXPECT_EQ(config.routing.route.group_interval_ns, 120 * kSecond);
+  EXPECT_EQ(config.routing.route.repeat_interval_ns, 3600 * kSecond);
+  EXPECT_EQ(config.routing.receivers[0].growth_interval_ns, kSecond / 4);
+  EXPECT_EQ(config.routing.receivers[0].storm_messages, 3u);
+  EXPECT_EQ(config.routing.receivers[0].storm_per_ns, 20 * kSecond);
   EXPECT_EQ(config.forward.endpoint, "https://otlp.example.org/tenant/v1/traces");
   EXPECT_FALSE(config.forward.gzip);
   ASSERT_EQ(config.forward.headers.size(), 2u);
@@ -213,8 +213,8 @@ TEST_F(LoadTest, SetTakesYamlValues) {
   EXPECT_FALSE(config.otlp_enabled);
   EXPECT_TRUE(config.rules->rules.empty());
   EXPECT_EQ(config.limits.ttl_ns, 600 * kSecond);
-  EXPECT_TRUE(config.receivers.empty());
-  EXPECT_EQ(config.route.storm_messages, 0u);
+  EXPECT_TRUE(config.routing.receivers.empty());
+  EXPECT_EQ(config.routing.receivers[0].storm_messages, 0u);
 }
 
 TEST_F(LoadTest, ABadSetSaysWhich) {

@@ -12,7 +12,7 @@ namespace spanwatch::config {
 namespace {
 
 using core::Measure;
-using core::RuleLabel;
+using core::LabelSource;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -58,7 +58,7 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   EXPECT_EQ(rules[2].min_count, 20u);
   EXPECT_EQ(rules[2].for_ns, 30 * kSecond);
   EXPECT_EQ(rules[2].keep_firing_for_ns, 120 * kSecond);
-  EXPECT_THAT(rules[2].by, ElementsAre(RuleLabel::kService));
+  EXPECT_THAT(rules[2].by, ElementsAre(LabelSource::kService));
   EXPECT_EQ(rules[3].alert, "MemoryGrowth");
   EXPECT_EQ(rules[3].measure, Measure::kTraceMemoryDelta);
   EXPECT_EQ(rules[3].warning, 104857600);
@@ -71,7 +71,7 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   EXPECT_EQ(rules[5].measure, Measure::kServiceHealth);
   EXPECT_FALSE(rules[5].warning.has_value());
   EXPECT_EQ(rules[5].critical, 2);
-  EXPECT_THAT(rules[5].by, ElementsAre(RuleLabel::kService));
+  EXPECT_THAT(rules[5].by, ElementsAre(LabelSource::kService));
   for (const core::Rule& rule : rules) {
     EXPECT_EQ(rule.group, "default");
     ASSERT_EQ(rule.annotations.size(), 1u) << rule.alert;
@@ -117,12 +117,12 @@ TEST(RulesTest, NamedThresholdsFollowTheConfiguration) {
 
 TEST(RulesTest, Defaults) {
   const core::Rule event = MustParseRule("measure: span.duration, thresholds: {warning: 1s}");
-  EXPECT_THAT(event.by, ElementsAre(RuleLabel::kService, RuleLabel::kOperation));
+  EXPECT_THAT(event.by, ElementsAre(LabelSource::kService, LabelSource::kOperation));
   EXPECT_EQ(event.keep_firing_for_ns, 300 * kSecond);
   EXPECT_EQ(event.window_ns, 0);
   EXPECT_EQ(event.direction, core::Direction::kAbove);
   const core::Rule window = MustParseRule("measure: error_count, thresholds: {critical: 5}");
-  EXPECT_THAT(window.by, ElementsAre(RuleLabel::kService));
+  EXPECT_THAT(window.by, ElementsAre(LabelSource::kService));
   EXPECT_EQ(window.keep_firing_for_ns, 0);
   EXPECT_EQ(window.window_ns, 300 * kSecond);
   EXPECT_FALSE(window.warning.has_value());

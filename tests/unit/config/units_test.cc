@@ -50,6 +50,15 @@ TEST(PercentTest, IsARatio) {
   for (const char* text : {"", "10", "0.1", "%", "101%", "-1%"}) EXPECT_FALSE(ParsePercent(text).has_value()) << text;
 }
 
+TEST(ShareTest, IsARatioOrAPercentage) {
+  EXPECT_DOUBLE_EQ(*ParseShare("10%"), 0.1);
+  EXPECT_DOUBLE_EQ(*ParseShare("0.25"), 0.25);
+  EXPECT_DOUBLE_EQ(*ParseShare("0"), 0);
+  EXPECT_DOUBLE_EQ(*ParseShare("1"), 1);
+  for (const char* text : {"", "10", "1.01", "%", "101%", "-0.1", "nan", "half"})
+    EXPECT_FALSE(ParseShare(text).has_value()) << text;
+}
+
 TEST(RateTest, IsPerSecond) {
   EXPECT_DOUBLE_EQ(*ParseRate("5/s"), 5);
   EXPECT_DOUBLE_EQ(*ParseRate("60/m"), 1);

@@ -21,7 +21,7 @@ Rule EventRule(Measure measure, double warning, double critical) {
   rule.group = "g";
   rule.alert = "Alert";
   rule.measure = measure;
-  rule.by = {RuleLabel::kService, RuleLabel::kOperation};
+  rule.by = {LabelSource::kService, LabelSource::kOperation};
   rule.warning = warning;
   rule.critical = critical;
   rule.keep_firing_for_ns = 5 * kMinute;
@@ -31,7 +31,7 @@ Rule EventRule(Measure measure, double warning, double critical) {
 
 Rule WindowRule(Measure measure, double warning, double critical) {
   Rule rule = EventRule(measure, warning, critical);
-  rule.by = {RuleLabel::kService};
+  rule.by = {LabelSource::kService};
   rule.window_ns = 5 * kMinute;
   rule.min_count = 20;
   rule.for_ns = 30 * kSecond;
@@ -111,8 +111,8 @@ TEST(Alerts, EachServiceAndOperationHasItsOwnIncident) {
 
 TEST(Alerts, MatchersChooseByServiceOperationKindAndStatus) {
   Rule rule = EventRule(Measure::kSpanDuration, 1e9, 5e9);
-  rule.match = {{RuleLabel::kService, std::make_shared<Exactly>("a")},
-                {RuleLabel::kStatus, std::make_shared<Exactly>("error")}};
+  rule.match = {{LabelSource::kService, std::make_shared<Exactly>("a")},
+                {LabelSource::kStatus, std::make_shared<Exactly>("error")}};
   EngineDriver driver({}, Set({rule}));
   driver.Spans({{.trace = 1, .id = 1, .service = "b", .duration_ns = 2 * kSecond, .failed = true},
                 {.trace = 1, .id = 2, .service = "a", .duration_ns = 2 * kSecond}});

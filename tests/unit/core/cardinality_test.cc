@@ -267,7 +267,7 @@ TEST(Statistics, StayWithin16MbOfRealMemoryWhenEverythingIsHostile) {
     Rule rule;
     rule.alert = "Rate" + std::to_string(i);
     rule.measure = Measure::kErrorRate;
-    rule.by = {RuleLabel::kService, RuleLabel::kOperation};
+    rule.by = {LabelSource::kService, LabelSource::kOperation};
     rule.warning = 0.9;
     rule.window_ns = 5 * kMinute;
     rules->rules.push_back(rule);

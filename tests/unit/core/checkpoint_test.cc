@@ -14,7 +14,7 @@ Rule Slow() {
   rule.group = "g";
   rule.alert = "Slow";
   rule.measure = Measure::kSpanDuration;
-  rule.by = {RuleLabel::kService, RuleLabel::kOperation};
+  rule.by = {LabelSource::kService, LabelSource::kOperation};
   rule.warning = 1e9;
   rule.critical = 5e9;
   rule.keep_firing_for_ns = kMinute;
@@ -27,7 +27,7 @@ Rule Errors() {
   rule.group = "g";
   rule.alert = "Errors";
   rule.measure = Measure::kErrorRate;
-  rule.by = {RuleLabel::kService};
+  rule.by = {LabelSource::kService};
   rule.warning = 0.1;
   rule.critical = 0.2;
   rule.window_ns = kMinute;

@@ -297,7 +297,7 @@ std::shared_ptr<const RuleSet> HealthRules(std::optional<double> warning, std::o
   rule.group = "g";
   rule.alert = "Sick";
   rule.measure = Measure::kServiceHealth;
-  rule.by = {RuleLabel::kService};
+  rule.by = {LabelSource::kService};
   rule.warning = warning;
   rule.critical = critical;
   rule.window_ns = 5 * kMinute;

@@ -63,7 +63,7 @@ std::shared_ptr<const RuleSet> DeepRule() {
   rule.group = "g";
   rule.alert = "Deep";
   rule.measure = Measure::kTraceDepth;
-  rule.by = {RuleLabel::kService, RuleLabel::kOperation};
+  rule.by = {LabelSource::kService, LabelSource::kOperation};
   rule.warning = 3;
   rule.keep_firing_for_ns = 5 * kMinute;
   auto set = std::make_shared<RuleSet>();

@@ -135,7 +135,7 @@ std::shared_ptr<const core::RuleSet> SlowRule() {
   rule.group = "g";
   rule.alert = "Slow";
   rule.measure = core::Measure::kSpanDuration;
-  rule.by = {core::RuleLabel::kService};
+  rule.by = {core::LabelSource::kService};
   rule.warning = 1e9;
   rule.critical = 5e9;
   rule.keep_firing_for_ns = 5 * kMinute;

@@ -177,10 +177,16 @@ TEST_F(ExportTest, ALargeTraceLeavesInPieces) {
   EXPECT_LE(largest, std::size_t{64} << 10);
 }
 
-TEST(AnonymiserTest, SipHashIsTheOneOfItsPaper) {
-  std::string message;
-  for (char c = 0; c < 15; ++c) message += c;
-  EXPECT_EQ(SipHash({0x0706050403020100, 0x0f0e0d0c0b0a0908}, message), 0xa129ca6149be45e5);
+TEST(AnonymiserTest, TheSameIdReadsTheSameWithOneKeyAndOtherwiseWithAnother) {
+  const Anonymiser one({1, 2}), same({1, 2}), other({1, 3}), random, another_random;
+  const TraceId trace{3, 4};
+  EXPECT_EQ(one.Id(trace), same.Id(trace));
+  EXPECT_EQ(one.Id(trace).size(), 32u);
+  EXPECT_EQ(one.Id(SpanId{4}).size(), 16u);
+  EXPECT_NE(one.Id(trace), one.Id(TraceId{3, 5}));
+  EXPECT_NE(one.Id(trace), other.Id(trace));
+  EXPECT_NE(one.Id(SpanId{4}), other.Id(SpanId{4}));
+  EXPECT_NE(random.Id(trace), another_random.Id(trace));
 }
 
 TEST(AnonymiserTest, OperationsKeepWhatIsCode) {

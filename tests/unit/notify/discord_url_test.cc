@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "sidecar/notify/notifier.h"
+#include "tests/unit/notify/receivers.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -58,10 +59,10 @@ TEST(DiscordUrl, RefusesWithoutTellingTheSecret) {
     ASSERT_FALSE(url) << bad;
     EXPECT_EQ(url.error().find("SECRET"), std::string::npos) << bad;
     EXPECT_NE(url.error().find("expected https://discord.com/api/webhooks/ID/TOKEN"), std::string::npos);
-    EXPECT_EQ(WebhookUrlProblem(bad), url.error());
+    EXPECT_EQ(UrlProblem(DiscordReceiver("d", bad)), url.error());
   }
   EXPECT_FALSE(ParseWebhookUrl("https://discord.com/api/webhooks/1/" + std::string(3000, 'a')));
-  EXPECT_EQ(WebhookUrlProblem("https://discord.com/api/webhooks/1/t"), "");
+  EXPECT_EQ(UrlProblem(DiscordReceiver("d", "https://discord.com/api/webhooks/1/t")), "");
 }
 
 TEST(DiscordUrl, RemovesSecrets) {

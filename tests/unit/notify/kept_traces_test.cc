@@ -17,6 +17,7 @@
 #include "tests/unit/notify/imitation.h"
 #include "tests/unit/notify/incidents.h"
 #include "tests/unit/notify/outbox_files.h"
+#include "tests/unit/notify/receivers.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -88,10 +89,11 @@ class KeptTracesTest : public testing::Test {
 
   Options With(const std::string& url, const std::string& file = "") {
     Options options;
-    options.targets = {{"discord", url}};
+    core::Receiver receiver = DiscordReceiver("discord", url);
+    receiver.growth_interval_ns = 1'000'000;
+    receiver.storm_messages = 0;
+    AddReceiver(receiver, &options);
     options.external_url = "http://localhost:9464";
-    options.growth_interval_ns = 1'000'000;
-    options.storm_messages = 0;
     options.state_path = file;
     options.state_retry_ns = 10'000'000;
     options.find_trace = [this](const TraceId& id) { return store_.Find(id); };

@@ -10,6 +10,7 @@
 
 #include "tests/unit/notify/imitation.h"
 #include "tests/unit/notify/incidents.h"
+#include "tests/unit/notify/receivers.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -20,9 +21,10 @@ constexpr std::int64_t kBudget = 20 * kSec;
 
 Options To(const std::string& url) {
   Options options;
-  options.targets = {{"discord", url}};
+  core::Receiver receiver = DiscordReceiver("discord", url);
+  receiver.growth_interval_ns = 10'000'000;
+  AddReceiver(receiver, &options);
   options.external_url = "http://localhost:9464/";
-  options.growth_interval_ns = 10'000'000;
   return options;
 }
 
@@ -95,7 +97,7 @@ TEST(Notifier, StopsInItsBudgetAlthoughDiscordHangs) {
   Imitation discord;
   discord.Fault({{"kind", "hang"}, {"count", 10}});
   Options options = To(discord.url());
-  options.targets.push_back({"other", "http://127.0.0.1:1/api/webhooks/1/t"});
+  AddReceiver(DiscordReceiver("other", "http://127.0.0.1:1/api/webhooks/1/t"), &options);
   Notifier notifier(options);
   notifier.Start();
   notifier.Enqueue(One(TransitionKind::kFiring));
@@ -110,7 +112,7 @@ TEST(Notifier, AHangingTargetHoldsUpNoOther) {
   Imitation hanging, good;
   hanging.Fault({{"kind", "hang"}, {"count", 10}});
   Options options = To(hanging.url());
-  options.targets.push_back({"good", good.url()});
+  AddReceiver(DiscordReceiver("good", good.url()), &options);
   Notifier notifier(options);
   notifier.Start();
   notifier.Enqueue(One(TransitionKind::kFiring));

@@ -43,8 +43,8 @@ TEST_F(PlannerTest, AnEmptyBucketIsNotTriedAndOrderIsKept) {
 TEST_F(PlannerTest, FaultsAreRetriedWithGrowingDeterministicPauses) {
   const auto run = [](int faults) {
     PlannerOptions options;
-    Planner planner(options);
-    planner.SetWebhook(true, false, 0);
+    DiscordPlanner planner(options);
+    planner.SetTarget(true, false, 0);
     planner.Add(MakeTransition(MakeIncident("a"), TransitionKind::kFiring), 0);
     std::vector<std::int64_t> times;
     std::int64_t now = 0;
@@ -151,7 +151,7 @@ TEST_F(PlannerTest, IfTheNewMessageIsRefusedTheOldOneGoesOn) {
 
 TEST_F(PlannerTest, GivesUpLoudlyAndForGood) {
   for (const Reply& no : {Status(404, R"({"code":10015})"), Status(401, R"({"code":50027})"), Status(403, "<html>")}) {
-    planner_.SetWebhook(true, false, now_);
+    planner_.SetTarget(true, false, now_);
     sent_.clear();
     script_ = {no};
     FireAlone("x");
@@ -175,7 +175,7 @@ TEST_F(PlannerTest, ANewConfigurationEndsIt) {
   FireAlone("x");
   FireAlone("y");
   RunFor(kSec);
-  planner_.SetWebhook(true, true, now_);
+  planner_.SetTarget(true, true, now_);
   RunFor(kSec);
   EXPECT_EQ(messages_.size(), 2u);
   EXPECT_EQ(planner_.last_error(), "");
@@ -186,7 +186,7 @@ TEST_F(PlannerTest, ANewWebhookGetsWhatStillFires) {
   FireAlone("y");
   Send();
   Add(Alone("x"), TransitionKind::kResolved);
-  planner_.SetWebhook(true, false, now_);
+  planner_.SetTarget(true, false, now_);
   Send();
   EXPECT_EQ(Count(Method::kPost), 3u);
   EXPECT_THAT(TitleOf(sent_.back().body), testing::HasSubstr("Alerty"));
@@ -194,7 +194,7 @@ TEST_F(PlannerTest, ANewWebhookGetsWhatStillFires) {
 }
 
 TEST_F(PlannerTest, WithoutAWebhookNothingIsKeptButWhatFires) {
-  planner_.SetWebhook(false, false, now_);
+  planner_.SetTarget(false, false, now_);
   FireAlone("x");
   FireAlone("y");
   Add(Alone("x"), TransitionKind::kResolved);
@@ -202,7 +202,7 @@ TEST_F(PlannerTest, WithoutAWebhookNothingIsKeptButWhatFires) {
   EXPECT_TRUE(sent_.empty());
   EXPECT_EQ(planner_.Waiting(false), 0u);
   EXPECT_EQ(planner_.counters().failed, 0u);
-  planner_.SetWebhook(true, false, now_);
+  planner_.SetTarget(true, false, now_);
   Send();
   ASSERT_EQ(sent_.size(), 1u);
   EXPECT_THAT(TitleOf(sent_[0].body), testing::HasSubstr("Alerty"));
@@ -248,8 +248,8 @@ TEST_F(SmallPlannerTest, TheTableIsBounded) {
 TEST_F(PlannerTest, HoweverItGoesEveryIncidentEndsAsOneGreenMessage) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     std::mt19937_64 random(seed);
-    planner_ = Planner(WithUrl({}));
-    planner_.SetWebhook(true, false, now_);
+    planner_ = DiscordPlanner(WithUrl({}));
+    planner_.SetTarget(true, false, now_);
     messages_.clear();
     sent_.clear();
     fault_ = [&](const Request& request) {

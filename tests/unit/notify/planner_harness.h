@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "sidecar/notify/planner.h"
+#include "sidecar/notify/discord_planner.h"
 #include "tests/unit/notify/discord_check.h"
 #include "tests/unit/notify/incidents.h"
 
@@ -48,7 +48,7 @@ class PlannerTest : public testing::Test {
 
   PlannerTest() : PlannerTest(PlannerOptions{}) {}
   explicit PlannerTest(PlannerOptions options) : planner_(WithUrl(std::move(options))) {
-    planner_.SetWebhook(true, false, now_);
+    planner_.SetTarget(true, false, now_);
   }
 
   static PlannerOptions WithUrl(PlannerOptions options) {
@@ -152,7 +152,7 @@ class PlannerTest : public testing::Test {
   }
 
   std::int64_t now_ = 1000 * kSec;
-  Planner planner_;
+  DiscordPlanner planner_;
   std::vector<Sent> sent_;
   std::map<std::string, Json> messages_;
   std::deque<Reply> script_;

@@ -94,7 +94,7 @@ TEST_F(PlannerTest, RisesInAStormShareTheMessageToo) {
 
 TEST_F(PlannerTest, StormsCanBeSwitchedOff) {
   PlannerOptions options = WithUrl({});
-  options.storm_messages = 0;
+  options.receiver.storm_messages = 0;
   planner_.SetOptions(options);
   for (int i = 0; i < 30; ++i) FireAlone(std::to_string(i));
   Send();

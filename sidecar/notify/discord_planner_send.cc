@@ -3,7 +3,7 @@
 #include <tuple>
 #include <utility>
 
-#include "sidecar/notify/planner.h"
+#include "sidecar/notify/discord_planner.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -28,12 +28,12 @@ std::int64_t Jitter(std::int64_t full_ns, std::uint64_t slot, int attempt) {
 
 }  // namespace
 
-std::int64_t Planner::SendableAt(const Slot& slot) const {
+std::int64_t DiscordPlanner::SendableAt(const Slot& slot) const {
   const Method method = slot.message_id.empty() ? Method::kPost : Method::kPatch;
   return std::max({slot.due_ns, limiter_.ReadyAt(method), backing_off_until_ns_});
 }
 
-Planner::SlotId Planner::Pick(std::int64_t now_ns) const {
+DiscordPlanner::SlotId DiscordPlanner::Pick(std::int64_t now_ns) const {
   using Key = std::tuple<bool, int, std::uint64_t>;
   SlotId best = 0;
   Key best_key;
@@ -48,33 +48,33 @@ Planner::SlotId Planner::Pick(std::int64_t now_ns) const {
   return best;
 }
 
-std::int64_t Planner::NextDue() const {
+std::int64_t DiscordPlanner::NextDue() const {
   if (!usable_ || given_up_ || in_flight_) return INT64_MAX;
   std::int64_t due = INT64_MAX;
   for (const auto& [id, slot] : slots_) {
     if (slot.Dirty() && (slot.cut || !slot.members.empty())) {
       due = std::min(due, SendableAt(slot));
     } else if (RepeatDue(slot, INT64_MAX)) {
-      due = std::min(due, slot.posted_ns + options_.repeat_interval_ns);
+      due = std::min(due, slot.posted_ns + slot.repeat_interval_ns);
     }
   }
   return due;
 }
 
-bool Planner::NeedsGuild(const Slot& slot, std::int64_t now_ns) const {
+bool DiscordPlanner::NeedsGuild(const Slot& slot, std::int64_t now_ns) const {
   if (!slot.has_predecessors || slot.posted || !guild_id_.empty() || limiter_.ReadyAt(Method::kGet) > now_ns)
     return false;
   return !guild_asked_ns_ || now_ns - *guild_asked_ns_ >= kAskGuildEvery;
 }
 
-std::string Planner::LinkTo(SlotId id) const {
+std::string DiscordPlanner::LinkTo(SlotId id) const {
   const auto it = slots_.find(id);
   if (it == slots_.end() || guild_id_.empty() || it->second.channel_id.empty() || it->second.message_id.empty())
     return "";
   return "https://discord.com/channels/" + guild_id_ + "/" + it->second.channel_id + "/" + it->second.message_id;
 }
 
-std::string Planner::Render(const Slot& slot) const {
+std::string DiscordPlanner::Render(const Slot& slot) const {
   if (slot.cut) return RenderCut(slot.reason, slot.newer_link);
   const std::vector<const core::Incident*> members = MembersOf(slot);
   const core::Incident& first = *members.front();
@@ -91,7 +91,7 @@ std::string Planner::Render(const Slot& slot) const {
   return RenderCard(first, context);
 }
 
-std::optional<Request> Planner::Next(std::int64_t now_ns) {
+std::optional<Request> DiscordPlanner::Next(std::int64_t now_ns) {
   if (!usable_ || given_up_ || in_flight_) return std::nullopt;
   Sweep(now_ns);
   while (const SlotId id = Pick(now_ns)) {
@@ -117,7 +117,7 @@ std::optional<Request> Planner::Next(std::int64_t now_ns) {
   return std::nullopt;
 }
 
-void Planner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall_ns) {
+void DiscordPlanner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall_ns) {
   if (!in_flight_) return;
   const InFlight sent = *std::exchange(in_flight_, std::nullopt);
   const Outcome outcome = Judge(sent.method, reply);
@@ -155,11 +155,11 @@ void Planner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64_t wall
 }
 
 // Without the guild the links are left out; that is no reason to hold a message up.
-void Planner::OnGuild(const Outcome& outcome) {
+void DiscordPlanner::OnGuild(const Outcome& outcome) {
   if (outcome.verdict == Verdict::kDelivered) guild_id_ = outcome.guild_id;
 }
 
-void Planner::Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns) {
+void DiscordPlanner::Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns) {
   const bool is_post = sent.method == Method::kPost;
   ++(is_post ? counters_.posted : counters_.edited);
   const auto it = slots_.find(sent.slot);
@@ -182,12 +182,12 @@ void Planner::Delivered(const InFlight& sent, const Outcome& outcome, std::int64
   if (slot.successor != 0 || (slot.blind && !slot.Urgent())) slot.shown_revision = slot.revision;
   if (slot.Dirty()) {
     slot.waiting_since_ns = now_ns;
-    slot.due_ns = slot.Urgent() ? now_ns : now_ns + options_.growth_interval_ns;
+    slot.due_ns = slot.Urgent() ? now_ns : now_ns + options_.receiver.growth_interval_ns;
   }
   RetireIfOver(sent.slot, now_ns);
 }
 
-void Planner::CutPredecessors(SlotId id, std::int64_t now_ns) {
+void DiscordPlanner::CutPredecessors(SlotId id, std::int64_t now_ns) {
   if (!slots_.at(id).has_predecessors) return;
   slots_.at(id).has_predecessors = false;
   std::vector<SlotId> unsent;
@@ -208,7 +208,7 @@ void Planner::CutPredecessors(SlotId id, std::int64_t now_ns) {
   for (const SlotId old_id : unsent) Retire(old_id);
 }
 
-void Planner::Retry(const InFlight& sent, const Reply& reply, std::int64_t now_ns) {
+void DiscordPlanner::Retry(const InFlight& sent, const Reply& reply, std::int64_t now_ns) {
   ++counters_.retried;
   if (sent.method == Method::kPost && reply.maybe_sent) ++counters_.possible_duplicates;
   ++failures_;
@@ -220,7 +220,7 @@ void Planner::Retry(const InFlight& sent, const Reply& reply, std::int64_t now_n
   if (it != slots_.end() && it->second.successor != 0 && !it->second.posted) Retire(sent.slot);
 }
 
-void Planner::UnknownMessage(SlotId id, std::int64_t now_ns) {
+void DiscordPlanner::UnknownMessage(SlotId id, std::int64_t now_ns) {
   const auto it = slots_.find(id);
   if (it == slots_.end()) return;
   Slot& slot = it->second;
@@ -234,7 +234,7 @@ void Planner::UnknownMessage(SlotId id, std::int64_t now_ns) {
   Touch(&slot, true, now_ns);
 }
 
-void Planner::Refused(SlotId id, std::int64_t now_ns) {
+void DiscordPlanner::Refused(SlotId id, std::int64_t now_ns) {
   const auto it = slots_.find(id);
   if (it == slots_.end()) return;
   Slot& slot = it->second;
@@ -246,7 +246,7 @@ void Planner::Refused(SlotId id, std::int64_t now_ns) {
 
 // The message cannot be brought out as it should be. An earlier message of the same incident, if there is one, goes on
 // in its place; else the next change tries again.
-void Planner::Fail(SlotId id, std::int64_t now_ns) {
+void DiscordPlanner::Fail(SlotId id, std::int64_t now_ns) {
   ++counters_.failed;
   Slot& slot = slots_.at(id);
   if (slot.cut || slot.successor != 0) return Retire(id);
@@ -265,7 +265,7 @@ void Planner::Fail(SlotId id, std::int64_t now_ns) {
   slot.attempts = 0;
 }
 
-void Planner::GiveUp() {
+void DiscordPlanner::GiveUp() {
   given_up_ = true;
   std::vector<SlotId> over;
   for (const auto& [id, slot] : slots_) {

@@ -9,7 +9,7 @@
 
 #include "sidecar/core/hash.h"
 #include "sidecar/core/incident_codec.h"
-#include "sidecar/notify/planner.h"
+#include "sidecar/notify/discord_planner.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::uint64_t kVersion = 1;
 
 }  // namespace
 
-void Planner::Encode(const Slot& slot, bool under_way, std::string* out) const {
+void DiscordPlanner::Encode(const Slot& slot, bool under_way, std::string* out) const {
   core::CodecWriter writer(out);
   writer.U64(kVersion).Bool(slot.is_fold).Text(slot.alertname).Text(slot.service);
   writer.I64(slot.opened_ns + to_wall_ns_).U64(static_cast<std::uint64_t>(slot.reason));
@@ -30,7 +30,7 @@ void Planner::Encode(const Slot& slot, bool under_way, std::string* out) const {
   writer.Text(slot.earlier_link).Text(slot.newer_link).Bool(under_way);
 }
 
-bool Planner::Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const {
+bool DiscordPlanner::Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const {
   core::CodecReader reader(body);
   const auto time = [&] { return std::min(reader.I64() - to_wall_ns_, now_ns); };
   if (reader.U64() != kVersion) return false;
@@ -66,7 +66,7 @@ bool Planner::Decode(const std::string& body, std::int64_t now_ns, Slot* slot, b
   return reader.AtEnd();
 }
 
-Changes Planner::TakeChanges() {
+Changes DiscordPlanner::TakeChanges() {
   Changes changes;
   changes.reset = !std::exchange(saved_is_valid_, true);
   std::string body;
@@ -99,13 +99,13 @@ Changes Planner::TakeChanges() {
   return changes;
 }
 
-void Planner::ForgetSaved() {
+void DiscordPlanner::ForgetSaved() {
   saved_is_valid_ = false;
   saved_slots_.clear();
   saved_incidents_.clear();
 }
 
-std::size_t Planner::Load(const StoredReceiver& stored, std::int64_t now_ns, std::int64_t wall_ns) {
+std::size_t DiscordPlanner::Load(const StoredReceiver& stored, std::int64_t now_ns, std::int64_t wall_ns) {
   to_wall_ns_ = wall_ns - now_ns;
   std::size_t unreadable = 0;
   for (const StoredSlot& row : stored.slots) {
@@ -154,7 +154,7 @@ std::size_t Planner::Load(const StoredReceiver& stored, std::int64_t now_ns, std
 }
 
 // Messages that lost what they belong to; only a damaged row can cause that.
-void Planner::DropLooseSlots() {
+void DiscordPlanner::DropLooseSlots() {
   std::erase_if(slots_, [&](const auto& entry) {
     const Slot& slot = entry.second;
     if (slot.cut) return slot.message_id.empty();
@@ -163,7 +163,7 @@ void Planner::DropLooseSlots() {
   });
 }
 
-void Planner::Reconcile(const std::vector<core::Incident>& living, bool tell_living, std::int64_t now_ns) {
+void DiscordPlanner::Reconcile(const std::vector<core::Incident>& living, bool tell_living, std::int64_t now_ns) {
   std::map<std::string, const core::Incident*> by_id;
   for (const core::Incident& incident : living) by_id.emplace(incident.id, &incident);
   std::vector<std::string> firing;
