@@ -4,6 +4,7 @@
 
 #include "examples/discord_bot/errors.h"
 #include "examples/discord_bot/simulation.h"
+#include "spanwatch/redaction.h"
 #include "spanwatch/spanwatch.h"
 
 namespace bot {
@@ -11,7 +12,7 @@ namespace bot {
 bool Bot::OnMessage(const Message& message) noexcept {
   // The root of this message's trace. Nothing of what the user wrote, and no id that leads to them.
   spanwatch::Span span("messageCreate", spanwatch::SpanKind::kConsumer);
-  span.SetTags({{"userId", HashUserId(message.author_id)},
+  span.SetTags({{"userId", spanwatch::HashUserId(message.author_id)},
                 {"messageLength", message.content.size()},
                 {"hasAttachments", message.attachments > 0}});
   try {
@@ -44,11 +45,6 @@ void Bot::Send(const Message& message, const std::string& text) {
     scene.Latency(35);
     if (scene.random().Chance(0.002)) throw DiscordApiError("502 from Discord");
   });
-}
-
-std::string Bot::HashUserId(std::uint64_t id) const {
-  Random mix(id ^ hash_key_);
-  return "user-" + spanwatch::SpanId{mix.Next() ^ hash_key_}.ToHex();
 }
 
 }  // namespace bot

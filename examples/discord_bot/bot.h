@@ -12,9 +12,6 @@ namespace bot {
 // Threads: OnMessage and OnHealthTimer from any thread, any number at once.
 class Bot {
  public:
-  // `hash_key` makes the hashed user ids of this bot differ from everybody else's.
-  explicit Bot(std::uint64_t hash_key) : hash_key_(hash_key) {}
-
   // Returns whether the user got an answer. Throws nothing.
   bool OnMessage(const Message& message) noexcept;
   void OnHealthTimer() noexcept { health_.CheckHealth(); }
@@ -22,9 +19,7 @@ class Bot {
  private:
   void Answer(const Message& message);
   void Send(const Message& message, const std::string& text);
-  std::string HashUserId(std::uint64_t id) const;
 
-  const std::uint64_t hash_key_;
   ContextManager contexts_;
   ConversationManager conversations_;
   GeminiService gemini_;

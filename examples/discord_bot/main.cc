@@ -79,7 +79,7 @@ int Main(int argc, char** argv) {
   if (!spanwatch::Start(options)) std::printf("tracing is off\n");
 
   std::atomic<std::uint64_t> handled{0}, failed{0};
-  Bot bot(flags.seed);
+  Bot bot;
   Gateway gateway({flags.rate, flags.duration_s, flags.messages, flags.threads}, &simulation,
                   [&](const Message& message) {
                     if (!bot.OnMessage(message)) failed.fetch_add(1);

@@ -10,6 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/e2e"))
 import harness  # noqa: E402
 import measure_search  # noqa: E402
+import measure_storm  # noqa: E402
 import profile_stages  # noqa: E402
 
 # name: (part, budget in words)
@@ -22,8 +23,14 @@ FIGURES = {
     "sdk_allocs_per_span": ("sdk", "0"),
     "sdk_drops": ("sdk", "0: in the paced figures above"),
     "sdk_free_ns": ("sdk", "free-running: no budget"),
+    "sdk_free_spans_per_s": ("sdk", "free-running, ended by one thread: no budget"),
     "sdk_free_drop_ratio": ("sdk", "free-running: no budget"),
     "sdk_cpu_ns_per_delivered_span": ("sdk", "<= 400, with 3 tags"),
+    "sdk_floor_instructions": ("sdk", "of the traced thread, by callgrind, where valgrind is installed: no budget, but no noise either"),
+    "sdk_span_instructions": ("sdk", "the same"),
+    "sdk_span_4tags_instructions": ("sdk", "the same"),
+    "sdk_unsampled_instructions": ("sdk", "the same"),
+    "sdk_off_instructions": ("sdk", "the same"),
     "sdk_rss_mib": ("sdk", "< 10: growth of the traced program with a dead sidecar"),
     "ingest_floor_spans_per_s": ("ingest", "receive and decode only: what the next is compared with"),
     "ingest_spans_per_s": ("ingest", ">= 40 % of ingest_floor_spans_per_s; everything on, with the journal"),
@@ -48,6 +55,10 @@ FIGURES = {
     "profile_total_ns": ("profile", "a span's CPU time and where it goes, by perf: no budget, only when asked for"),
     "alert_p50_ms": ("alert", "span end to Discord request, 10,000 spans/s behind it: no budget"),
     "alert_p99_ms": ("alert", "<= 50"),
+    "storm_one_group_messages": ("storm", "<= 4: 1,000 alerts of one group in a second; 3, and one for the rest"),
+    "storm_one_group_told_s": ("storm", "until the messages tell of all 1,000: no budget"),
+    "storm_own_groups_messages": ("storm", "<= 11: 1,000 alerts of a group each; the receiver's 10, and one for the rest"),
+    "storm_own_groups_told_s": ("storm", "until the messages tell of all 1,000, at Discord's 5 requests in 2 s: no budget"),
     "scrape_20k_ms": ("scrape", "<= 10"),
     "scrape_stall_ms": ("scrape", "<= 2"),
     "scrape_dripping_p50_ms": ("drip", "/metrics behind 500 sockets that drip their requests: no budget"),
@@ -58,8 +69,11 @@ FIGURES = {
     "rss_idle_mib": ("rss", "<= 30, anonymous memory"),
     "rss_10k_mib": ("rss", "<= 64, at 10,000 spans/s with 2000 traces"),
     "store_cost_ratio_1m": ("store", "<= 1.5"),
+    "rules_hold_max_ms": ("rules", "<= 1: the engine's mutex, 10,000 groups of window rules evaluated each second"),
+    "rules_hold_p99_ms": ("rules", "beside it: no budget"),
+    "rules_evaluation_ns": ("rules", "CPU time of one group's evaluation: no budget"),
 }
-PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "scrape", "drip", "search", "rss", "store"]
+PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "storm", "scrape", "drip", "search", "rss", "store", "rules"]
 CORES = sorted(os.sched_getaffinity(0))
 GENERATOR_CORE, SIDECAR_CORE = CORES[0], CORES[-1]
 ALERTS = 100
@@ -99,6 +113,20 @@ def CpuSeconds(pid):
 def Pin(process, core):
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         os.sched_setaffinity(int(thread), {core})
+
+
+def CountInstructions():
+    """Of the traced thread, per span: callgrind counts in the measured functions alone."""
+    if shutil.which("valgrind") is None:
+        print("sdk_*_instructions are left out: valgrind is not installed")
+        return
+    for kind in ("floor", "span", "span_4tags", "unsampled", "off"):
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*Measured*", Binary("sdk_bench"), "count", kind]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        found = re.search(r"Collected\s*:\s*(\d+)", result.stderr)
+        if result.returncode != 0 or not found:
+            Fail(f"sdk_bench count {kind} failed\n{result.stderr}")
+        Say(f"sdk_{kind}_instructions", int(found.group(1)) / 20_000, "instructions", "of the traced thread, a span")
 
 
 class Bench(harness.TestCase):
@@ -290,13 +318,17 @@ class Bench(harness.TestCase):
     def Part(self, name):
         if name == "sdk":
             Relay("sdk_bench")
+            CountInstructions()
         elif name == "scrape":
             Relay("scrape_bench")
         elif name == "store":
             Relay("store-bench")
+        elif name == "rules":
+            Relay("rules-bench")
         else:
             {"ingest": self.MeasureIngest, "applied": self.MeasureApplied, "overload": self.MeasureOverload,
              "startup": self.MeasureStartup, "profile": lambda: profile_stages.Measure(self, Say, SHAPE_SPANS), "alert": self.MeasureAlert, "drip": self.MeasureDrip,
+             "storm": lambda: measure_storm.Measure(self, Say, Binary("alert-source")),
              "search": lambda: measure_search.Measure(self, Say), "rss": self.MeasureRss}[name]()
 
 

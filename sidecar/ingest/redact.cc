@@ -1,12 +1,17 @@
 #include "sidecar/ingest/redact.h"
 
+#include "sdk/cpp/redact/keys.h"
 #include "sidecar/core/utf8.h"
 #include "sidecar/ingest/otlp_schema.h"
 #include "sidecar/ingest/otlp_wire.h"
-#include "sidecar/ingest/redact_keys.h"
 
 namespace spanwatch::ingest {
 namespace {
+
+using redact::JudgeKey;
+using redact::KeyVerdict;
+using redact::RedactedMark;
+using redact::RedactText;
 
 constexpr int kMaxDepth = 64;  // messages inside each other; the decoder shows 16 levels of arrays, two messages each
 

@@ -15,9 +15,14 @@
 #include <string>
 #include <string_view>
 
-#include "sidecar/ingest/redact_text.h"
+#include "sdk/cpp/redact/text.h"
 
 namespace spanwatch::ingest {
+
+using redact::kRedactedKinds;
+using redact::Redacted;
+using redact::RedactedCounts;
+using redact::RedactedName;
 
 struct RedactOptions {
   bool keep_content = false;  // gen_ai.input.messages, message.content and the like stay

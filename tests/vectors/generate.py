@@ -73,8 +73,8 @@ VECTORS = {
         SENT,
         (data(13, number(1, 52428800) + number(2, 300000) + number(3, 1234567)
               + data(4, data(1, "circuit_breaker") + data(2, data(1, "name") + data(2, "gemini")) + double(3, 1.0))
-              + data(4, data(1, "queue"))),
-         'heartbeat: rss 52428800, sdk 300000, cpu 1234567, circuit_breaker{name="gemini"} 1, queue 0'),
+              + data(4, data(1, "queue")) + double(5, 0.75) + double(6, 0.25)),
+         'heartbeat: rss 52428800, sdk 300000, cpu 1234567, circuit_breaker{name="gemini"} 1, queue 0, ring fill 0.75, sample rate 0.25'),
     ],
     "goodbye": head(5, "GOODBYE") + [
         (number(5, 301), "oldest held 301: nothing is held"),

@@ -75,12 +75,18 @@ Raw Decode(const RecordView& record, internal::Redactor* redactor) {
   span.span_id = {record.Word(internal::kSpanWord)};
   span.parent_id = {record.Word(internal::kParentWord)};
   span.failed = record.Failed();
+  if (record.HasAllocations()) {
+    span.tags["spanwatch.alloc.bytes"] = CapturedValue(Value::Type::kInt, record.Word(internal::kAllocatedBytesWord));
+    span.tags["spanwatch.alloc.count"] = CapturedValue(Value::Type::kInt, record.Word(internal::kAllocationsWord));
+  }
   const std::uint64_t* at = record.Entries();
   while (at < record.End()) {
     EntryView entry;
     const std::uint64_t* next = internal::ReadEntry(at, &entry);
     if (entry.head.type() == EntryType::kFailure) {
       span.error_message = redactor->Value(redactor->message_verdict(), entry.text);
+    } else if (entry.head.is_link()) {
+      span.links.push_back({{at[1], at[2]}, {at[3]}});
     } else if (entry.head.is_event()) {
       AddEvent(entry, next, redactor, &span);
       next = internal::SkipEntry(at);

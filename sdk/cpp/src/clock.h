@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <cstdint>
+#include <string_view>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -21,10 +22,16 @@ inline std::int64_t MonotonicNs() noexcept { return ReadClock(CLOCK_MONOTONIC); 
 inline std::int64_t WallNs() noexcept { return ReadClock(CLOCK_REALTIME); }
 inline std::int64_t ThreadCpuNs() noexcept { return ReadClock(CLOCK_THREAD_CPUTIME_ID); }
 
-// Whether the time-stamp counter runs at one rate in all power states (else Ticks() are monotonic nanoseconds).
+// Whether Ticks() are the time-stamp counter's; else they are monotonic nanoseconds, as on all processors but x86-64.
 // Set by DetectClock() before the first span.
 extern bool g_use_tsc;
 void DetectClock() noexcept;
+
+// Whether the counter can be trusted: it runs at one rate in all states of power, the kernel (`clocksource`: what it
+// keeps time by, or empty) does not distrust it, and TRACING_CLOCK (`wanted`) does not say otherwise.
+inline constexpr std::string_view kMonotonicClock = "monotonic";
+bool IsTscUsable(bool is_invariant, std::string_view clocksource, std::string_view wanted) noexcept;
+inline const char* ClockName() noexcept { return g_use_tsc ? "tsc" : "monotonic"; }
 
 inline std::uint64_t Ticks() noexcept {
 #if defined(__x86_64__)

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/user_hash.h"
 
 namespace spanwatch::internal {
@@ -261,6 +262,8 @@ Config MakeConfig(const Options& options, char* (*get)(const char*)) {
       Report(&config,
              "Options::endpoint " + Shown(options.endpoint) + " is not ipc:///path or tcp://host:port; not used");
   }
+  if (const std::string text = variable("TRACING_CLOCK"); !text.empty() && text != "auto" && text != kMonotonicClock)
+    bad("TRACING_CLOCK", text, "auto or monotonic");
   config.slow_threshold_ns = std::uint64_t{options.slow_threshold_ms} * 1000000;
   ReadPrivacy(&config, options, variable("TRACING_REDACTION"), variable("TRACING_HASH_KEY"));
   MakeResource(&config, options, variable("OTEL_SERVICE_NAME"), variable("OTEL_RESOURCE_ATTRIBUTES"));

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "sdk/cpp/src/siphash.h"
+#include "sdk/cpp/redact/siphash.h"
 #include "spanwatch/options.h"
 
 namespace spanwatch::internal {
@@ -20,7 +20,7 @@ struct Config {
   LogLevel log_level = LogLevel::kDebug;
   std::uint64_t slow_threshold_ns = 1000000000;
   Redaction redaction;                                        // its mode is decided
-  std::optional<HashKey> hash_key;                            // none: a random one
+  std::optional<redact::HashKey> hash_key;                    // none: a random one
   std::vector<std::pair<std::string, std::string>> resource;  // unique keys; without service.instance.id
   std::string problems;                                       // one line each
 };

@@ -25,7 +25,7 @@ ProcessId NextProcessId() noexcept {
 
 void Sender::StepConnection(std::int64_t now) {
   if (state_ == State::kDown) {
-    if (now >= retry_at_ && transport_.ok()) Connect(now);
+    if (now >= retry_at_) Connect(now);
     return;
   }
   const bool silent = state_ == State::kHello ? now >= hello_deadline_ : now - last_answer_ > kSilence;
@@ -37,6 +37,11 @@ void Sender::Connect(std::int64_t now) {
   {
     MutexLock lock(&status_->mutex);
     status_->endpoint = endpoint;
+  }
+  if (!AreDescriptorsLeft(Transport::kDescriptors)) {
+    status_->no_descriptors.fetch_add(1, std::memory_order_relaxed);
+    status_->AddProblem("the process has no descriptors left: connecting waits until it has");
+    return Disconnect(now);
   }
   const char* error = nullptr;
   if (endpoint.empty() || !transport_.Open(endpoint.c_str(), &error)) {
@@ -142,11 +147,11 @@ void Sender::OnRefused(const Answer& answer, std::int64_t now) {
   Disconnect(now);
 }
 
+// The sidecar may lower the rate, never raise it above the program's own; without one in the settings that holds again.
 void Sender::AdoptSettings(const Answer& answer) noexcept {
-  if (answer.has_sample_rate) {
-    bool nothing = false;
-    const std::uint64_t threshold = ThresholdOf(answer.sample_rate, &nothing);
-    g_sampling.store(threshold | (nothing ? kSampleNothing : 0), std::memory_order_relaxed);
+  if (answer.has_settings) {
+    const bool lower = answer.has_sample_rate && answer.sample_rate < config_.sample_rate;
+    g_sampling.store(SamplingPolicy(lower ? answer.sample_rate : config_.sample_rate), std::memory_order_relaxed);
   }
   if (answer.has_slow_threshold) {
     slow_threshold_ns_ = answer.slow_threshold_ns;
@@ -196,8 +201,13 @@ void Sender::SendHeartbeat() {
   heartbeat.rss_bytes = static_cast<std::uint64_t>(memory_.last_rss());
   heartbeat.sdk_bytes = status_->own_bytes.load(std::memory_order_relaxed);
   heartbeat.sdk_cpu_ns = status_->cpu_ns.load(std::memory_order_relaxed);
+  heartbeat.ring_fill = ring_fill_;
+  ring_fill_ = 0;
+  heartbeat.sample_rate = RateOf(g_sampling.load(std::memory_order_relaxed));
   heartbeat.gauges = CopyGauges();
   redactor_.Redact(&heartbeat.gauges);
+  if (!AddBreakers(&redactor_, &heartbeat.gauges))
+    status_->AddProblem("more than 64 gauges: some circuit breakers are not reported to the sidecar");
   Envelope envelope = MakeEnvelope(EnvelopeKind::kHeartbeat);
   envelope.counters = CurrentCounters();
   envelope.heartbeat = &heartbeat;

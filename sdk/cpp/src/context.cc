@@ -5,6 +5,7 @@
 #include "sdk/cpp/src/context_access.h"
 #include "sdk/cpp/src/coroutine_node.h"
 #include "sdk/cpp/src/runtime.h"
+#include "sdk/cpp/src/span_body.h"
 #include "sdk/cpp/src/thread_block.h"
 #include "spanwatch/span.h"
 
@@ -62,6 +63,16 @@ SpanHandle HandleOf(Node* node) noexcept {
 
 }  // namespace
 
+SpanHandle CurrentSpan() noexcept {
+  const Node* const top = TracingOn() ? LiveTop(&t_state) : nullptr;
+  if (top == nullptr) return {nullptr, 0};
+  for (Node* node = t_state.current; node != nullptr; node = node->below) {
+    if (node->span_id.load(kRelaxed) != top->span_id.load(kRelaxed)) continue;
+    if (const SpanHandle handle = HandleOf(node); handle.slot != nullptr) return handle;
+  }
+  return {nullptr, 0};
+}
+
 Context ContextAccess::Make(const Node& node) noexcept {
   Context context;
   context.trace_id_ = {node.trace_hi.load(kRelaxed), node.trace_lo.load(kRelaxed)};
@@ -72,13 +83,7 @@ Context ContextAccess::Make(const Node& node) noexcept {
 }
 
 void LinkSpan(SpanHandle handle, const Context& other) noexcept {
-  char trace[32];
-  char span[16];
-  ids_internal::AppendHex(other.trace_id().hi, trace);
-  ids_internal::AppendHex(other.trace_id().lo, trace + 16);
-  ids_internal::AppendHex(other.span_id().value, span);
-  SetSpanText(handle, "linked.traceId", std::string_view(trace, sizeof(trace)));
-  SetSpanText(handle, "linked.spanId", std::string_view(span, sizeof(span)));
+  AddLink(handle, other.trace_id().hi, other.trace_id().lo, other.span_id().value);
 }
 
 }  // namespace internal

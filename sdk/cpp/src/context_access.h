@@ -4,8 +4,12 @@
 
 #include "sdk/cpp/src/thread_block.h"
 #include "spanwatch/context.h"
+#include "spanwatch/span.h"
 
 namespace spanwatch::internal {
+
+// This thread's current span, if it runs on it; else without slot, as with tracing off.
+SpanHandle CurrentSpan() noexcept;
 
 struct ContextAccess {
   // A context of the node's ids, with its own reference to the tracestate.

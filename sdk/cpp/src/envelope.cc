@@ -31,6 +31,17 @@ std::size_t Size(const Gauge& gauge) noexcept {
   return size;
 }
 
+std::uint64_t BitsOf(double value) noexcept {
+  std::uint64_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+std::uint8_t* PutDouble(std::uint8_t* out, std::uint32_t field, double value) noexcept {
+  const std::uint64_t bits = BitsOf(value);
+  return bits == 0 ? out : PutFixed64(out, field, bits);
+}
+
 std::uint8_t* PutGauge(std::uint8_t* out, const Gauge& gauge) noexcept {
   std::uint8_t* const body = PutTag(out, 4, kBytes) + 2;
   out = PutBytes(body, 1, gauge.name);
@@ -38,10 +49,7 @@ std::uint8_t* PutGauge(std::uint8_t* out, const Gauge& gauge) noexcept {
     std::uint8_t* const label = PutTag(out, 2, kBytes) + 2;
     out = CloseMessage(label, PutBytes(PutBytes(label, 1, name), 2, value));
   }
-  std::uint64_t bits;
-  std::memcpy(&bits, &gauge.value, sizeof(bits));
-  if (bits != 0) out = PutFixed64(out, 3, bits);
-  return CloseMessage(body, out);
+  return CloseMessage(body, PutDouble(out, 3, gauge.value));
 }
 
 std::uint8_t* PutHeartbeat(std::uint8_t* out, const Heartbeat& heartbeat) noexcept {
@@ -50,10 +58,14 @@ std::uint8_t* PutHeartbeat(std::uint8_t* out, const Heartbeat& heartbeat) noexce
   out = PutNumber(out, 2, heartbeat.sdk_bytes);
   out = PutNumber(out, 3, heartbeat.sdk_cpu_ns);
   for (const Gauge& gauge : heartbeat.gauges) out = PutGauge(out, gauge);
+  out = PutDouble(out, 5, heartbeat.ring_fill);
+  // Told even if it is 0, which means something.
+  out = PutFixed64(out, 6, BitsOf(heartbeat.sample_rate));
   return CloseMessage(body, out);
 }
 
 void DecodeSettings(std::string_view bytes, Answer* answer) noexcept {
+  answer->has_settings = true;
   for (ProtobufReader reader(bytes); reader.Next();) {
     if (reader.Is(1, kFixed64)) {
       const std::uint64_t bits = reader.number();

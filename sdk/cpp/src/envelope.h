@@ -48,6 +48,8 @@ struct Heartbeat {
   std::uint64_t sdk_bytes = 0;
   std::uint64_t sdk_cpu_ns = 0;
   std::vector<Gauge> gauges;
+  double ring_fill = 0;    // 0..1: the fullest ring since the last heartbeat
+  double sample_rate = 1;  // in force
 };
 
 struct Envelope {
@@ -71,6 +73,7 @@ struct Answer {
   AnswerKind kind = AnswerKind::kAck;
   ProcessId process_id{};
   std::uint64_t applied = 0;
+  bool has_settings = false;
   bool has_sample_rate = false;
   double sample_rate = 1;  // 0..1
   bool has_slow_threshold = false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <typeinfo>
 
+#include "sdk/cpp/src/allocations.h"
 #include "sdk/cpp/src/span_body.h"
 
 namespace spanwatch::internal {
@@ -77,6 +78,7 @@ void FailSpanWithCurrentException(SpanHandle handle) noexcept {
   if (abi::__cxa_current_exception_type() == nullptr && std::current_exception() == nullptr) {
     return FailSpan(handle, Text(), "failed");
   }
+  const UncountedAllocations uncounted;
   try {
     Description what;
     Describe(&what, 0);
@@ -96,6 +98,7 @@ void FailSpanWithError(SpanHandle handle, Text type, Text message) noexcept {
 }
 
 void FailSpanWithException(SpanHandle handle, const std::type_info& type, Text message) noexcept {
+  const UncountedAllocations uncounted;
   try {
     FailSpanWithError(handle, TypeName(&type), message);
   } catch (const std::bad_alloc&) {

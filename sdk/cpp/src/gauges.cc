@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "sdk/cpp/src/breaker.h"
 #include "sdk/cpp/src/mutex.h"
 #include "spanwatch/span.h"
 #include "spanwatch/stats.h"
@@ -46,6 +47,24 @@ bool Fits(std::string_view name, std::initializer_list<GaugeLabel> labels) {
 std::vector<Gauge> CopyGauges() {
   MutexLock lock(&g_mutex);
   return Gauges();
+}
+
+bool AddBreakers(Redactor* redactor, std::vector<Gauge>* gauges) {
+  std::vector<BreakerReport> breakers = ReportBreakers();
+  for (BreakerReport& breaker : breakers) breaker.name = redactor->Text(breaker.name, kMaxTextBytesOfGauge);
+  const auto add = [&](const char* name, auto get) {
+    for (const BreakerReport& breaker : breakers) {
+      if (gauges->size() == kMaxGauges) return false;
+      gauges->push_back({name, {{"name", breaker.name}}, static_cast<double>(get(breaker))});
+    }
+    return true;
+  };
+  if (!add("circuit_breaker.state", [](const BreakerReport& breaker) { return breaker.state; })) return false;
+  // All of a kind or none: a sum over some would mislead.
+  if (gauges->size() + 2 * breakers.size() > kMaxGauges) return true;
+  add("circuit_breaker.opened", [](const BreakerReport& breaker) { return breaker.opened; });
+  add("circuit_breaker.refused", [](const BreakerReport& breaker) { return breaker.refused; });
+  return true;
 }
 
 void ClearGauges() noexcept {

@@ -5,11 +5,15 @@
 #include <vector>
 
 #include "sdk/cpp/src/envelope.h"
+#include "sdk/cpp/src/redactor.h"
 
 namespace spanwatch::internal {
 
 // Threads: any. May throw std::bad_alloc.
 std::vector<Gauge> CopyGauges();
+// Adds what the circuit breakers report, their names redacted: all states, then their counts, as far as there is room
+// for 64. False if there was none for all states. May throw std::bad_alloc. Threads: the sender.
+bool AddBreakers(Redactor* redactor, std::vector<Gauge>* gauges);
 // At Start and after a fork.
 void ClearGauges() noexcept;
 void ResetGaugesAfterFork() noexcept;

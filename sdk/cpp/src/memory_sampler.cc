@@ -7,14 +7,15 @@
 
 namespace spanwatch::internal {
 
-MemorySampler::MemorySampler() noexcept
-    : statm_(open("/proc/self/statm", O_RDONLY | O_CLOEXEC)), page_bytes_(sysconf(_SC_PAGESIZE)) {}
+MemorySampler::MemorySampler() noexcept : page_bytes_(sysconf(_SC_PAGESIZE)) {}
 
 MemorySampler::~MemorySampler() {
   if (statm_ >= 0) close(statm_);
 }
 
 void MemorySampler::Sample(std::uint64_t now, std::uint64_t ticks_per_second) noexcept {
+  // Opened here, and not once for all: the process may have had no descriptor left.
+  if (statm_ < 0) statm_ = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   char text[128];
   const ssize_t size = statm_ < 0 ? -1 : pread(statm_, text, sizeof(text) - 1, 0);
   if (size <= 0) return;

@@ -12,6 +12,7 @@
 #define GUARDED_BY(x) SPANWATCH_ANNOTATE(guarded_by(x))
 #define REQUIRES(...) SPANWATCH_ANNOTATE(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) SPANWATCH_ANNOTATE(locks_excluded(__VA_ARGS__))
+#define NO_THREAD_SAFETY_ANALYSIS SPANWATCH_ANNOTATE(no_thread_safety_analysis)
 
 namespace spanwatch::internal {
 

@@ -22,6 +22,7 @@ enum SpanField : std::uint32_t {
   kDroppedAttributes = 10,
   kEvents = 11,
   kDroppedEvents = 12,
+  kLinks = 13,
   kStatus = 15,
 };
 enum EventField : std::uint32_t { kEventTime = 1, kEventName = 2, kEventAttributes = 3, kEventDropped = 4 };
@@ -82,6 +83,13 @@ std::uint8_t* PutEvent(std::uint8_t* out, const EntryView& event, const std::uin
   }
   out = PutNumber(out, kEventDropped, event.head.dropped_fields());
   return CloseMessage(body, out);
+}
+
+std::uint8_t* PutLink(std::uint8_t* out, const std::uint64_t* entry) noexcept {
+  constexpr std::size_t kSize = 2 + 16 + 2 + 8;
+  out = PutHead(PutHead(out, kLinks, kSize), kTraceId, 16);
+  out = PutBigEndian(PutBigEndian(out, entry[1]), entry[2]);
+  return PutBigEndian(PutHead(out, kSpanId, 8), entry[3]);
 }
 
 // Where a tag lies; without constructor, so that a table of them costs nothing.
@@ -176,6 +184,8 @@ std::uint8_t* PutEntries(std::uint8_t* out, const RecordView& record, const Cloc
     const std::uint64_t* next = ReadEntry(at, &entry);
     if (entry.head.type() == EntryType::kFailure) {
       failure->message = entry.text;
+    } else if (entry.head.is_link()) {
+      out = PutLink(out, at);
     } else if (entry.head.is_event()) {
       out = PutEvent(out, entry, next, clock, redactor);
       next = SkipEntry(at);
@@ -266,6 +276,11 @@ OtlpEncoder::Result OtlpEncoder::Add(const RecordView& record, const ClockConver
   if (memory.During(start, end, &delta, &peak)) {
     at = PutKeyInt(at, kAttributes, "spanwatch.mem.delta", delta);
     at = PutKeyInt(at, kAttributes, "spanwatch.mem.peak", peak);
+  }
+  if (record.HasAllocations()) {
+    at = PutKeyInt(at, kAttributes, "spanwatch.alloc.bytes",
+                   static_cast<std::int64_t>(record.Word(kAllocatedBytesWord)));
+    at = PutKeyInt(at, kAttributes, "spanwatch.alloc.count", static_cast<std::int64_t>(record.Word(kAllocationsWord)));
   }
   at = PutNumber(at, kDroppedAttributes, record.DroppedTags());
   at = PutNumber(at, kDroppedEvents, record.DroppedLogs());

@@ -1,9 +1,12 @@
 // What a thread block needs of the process: waking the sender, random bytes, where constants lie.
+#include <fcntl.h>
 #include <link.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstring>
 
 #include "sdk/cpp/src/capture.h"
@@ -53,6 +56,23 @@ int FindProgram(dl_phdr_info* info, std::size_t, void*) noexcept {
 
 void FindConstants() noexcept {
   if (g_constants_size == 0) dl_iterate_phdr(FindProgram, nullptr);
+}
+
+// Looks and takes none: another thread that opens a file just now must not fail for it. From the limit down, because
+// the kernel gives the lowest free one: where the highest are in use, so are nearly all.
+bool AreDescriptorsLeft(int count) noexcept {
+  constexpr int kMostLookedAt = 1 << 16;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  const int end = limit.rlim_cur < INT_MAX ? static_cast<int>(limit.rlim_cur) : INT_MAX;
+  const int begin = end > kMostLookedAt ? end - kMostLookedAt : 0;
+  for (int i = end - 1; i >= begin && count > 0; --i) {
+    if (fcntl(i, F_GETFD) < 0) --count;
+  }
+  if (count > 0) return false;
+  const int one = MakeDescriptor();  // the whole system may have none left
+  if (one >= 0) close(one);
+  return one >= 0;
 }
 
 int WakeDescriptor() noexcept {

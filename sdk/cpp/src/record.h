@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "sdk/cpp/redact/utf8.h"
 #include "sdk/cpp/src/trace_state.h"
 
 namespace spanwatch::internal {
@@ -34,8 +35,10 @@ enum HeaderWord : std::uint32_t {
   kHeaderWords,
   // Only with kRecordExtra: what few spans have.
   kSamplingWord = kHeaderWords,
-  kStateWord,   // TraceState*, one reference, or 0
-  kCountsWord,  // text bytes | dropped tags << 32 | dropped logs << 48
+  kStateWord,           // TraceState*, one reference, or 0
+  kCountsWord,          // text bytes | dropped tags << 32 | dropped logs << 48
+  kAllocatedBytesWord,  // these two with kCountsAllocations, else 0
+  kAllocationsWord,
   kExtraEnd,
 };
 inline constexpr std::uint32_t kExtraWords = kExtraEnd - kHeaderWords;
@@ -55,7 +58,7 @@ enum class EntryType : std::uint8_t {
   kBool,
   kFailure,    // no key; the message
   kLog,        // no key; the text; one word of ticks before it; `count` fields follow as entries
-  kException,  // no key, no text; one word of ticks; `count` fields follow
+  kException,  // no key, no text; one word of ticks; `count` fields follow. Or a link: trace id (2 words), span id
 };
 
 // The program's own read-only data, where constants are remembered by address: below 4 GiB from its beginning. Found
@@ -71,6 +74,7 @@ inline bool IsConstant(const char* text) noexcept {
 //
 //   bits 0..2 type, 3 key is constant, 4 text is constant, 5..17 text bytes, 18..26 key bytes, 32..63 key's offset
 //   log:                                                             18..22 fields, 23..24 level, 32..47 fields dropped
+//   exception:                                                       18..22 fields, 25 it is a link, 32..47 as a log's
 class EntryHead {
  public:
   static constexpr EntryHead OfNumber(EntryType type, std::size_t key_bytes) noexcept {
@@ -86,6 +90,9 @@ class EntryHead {
                      std::uint64_t{fields} << 18 | std::uint64_t{level} << 23 |
                      (dropped > 0xffff ? 0xffff : dropped) << 32);
   }
+  static constexpr EntryHead OfLink() noexcept {
+    return EntryHead(static_cast<std::uint64_t>(EntryType::kException) | kLinkBit);
+  }
   // REQUIRES: IsConstant(key).
   EntryHead WithConstantKey(const char* key) const noexcept {
     return EntryHead(bits_ | 1 << 3 | (reinterpret_cast<std::uintptr_t>(key) - g_constants_begin) << 32);
@@ -96,6 +103,7 @@ class EntryHead {
     return EntryHead((bits_ & ~std::uint64_t{7}) | (number ? 8 << 5 : 0));
   }
   explicit constexpr EntryHead(std::uint64_t bits) noexcept : bits_(bits) {}
+  static constexpr std::uint64_t kLinkBit = 1 << 25;
 
   std::uint64_t bits() const noexcept { return bits_; }
   EntryType type() const noexcept { return static_cast<EntryType>(bits_ & 7); }
@@ -104,6 +112,7 @@ class EntryHead {
   std::uint32_t text_bytes() const noexcept { return bits_ >> 5 & 0x1fff; }
   std::uint32_t key_bytes() const noexcept { return bits_ >> 18 & 0x1ff; }
   const char* constant_key() const noexcept { return reinterpret_cast<const char*>(g_constants_begin + (bits_ >> 32)); }
+  bool is_link() const noexcept { return type() == EntryType::kException && (bits_ & kLinkBit) != 0; }
   bool is_event() const noexcept { return type() >= EntryType::kLog; }
   std::uint32_t level() const noexcept { return bits_ >> 23 & 3; }
   std::uint32_t fields() const noexcept { return is_event() ? bits_ >> 18 & 31 : 0; }
@@ -125,7 +134,7 @@ class EntryHead {
       case EntryType::kLog:
         return 2 + TextWords(text_bytes(), text_constant());
       case EntryType::kException:
-        return 2;
+        return is_link() ? 4 : 2;
       default:
         return 1 + KeyWords() + TextWords(text_bytes(), text_constant());
     }
@@ -140,7 +149,7 @@ struct EntryView {
   EntryHead head{0};
   std::string_view key;
   std::string_view text;
-  std::uint64_t bits = 0;  // the number, or a log's ticks
+  std::uint64_t bits = 0;  // the number, a log's ticks, or the first word of what a link leads to
 };
 
 inline std::string_view TextAt(const std::uint64_t* words, std::uint32_t bytes, bool constant) noexcept {
@@ -211,6 +220,8 @@ class RecordView {
   std::uint32_t TextBytes() const noexcept {  // at most
     return HasExtra() ? static_cast<std::uint32_t>(words_[kCountsWord]) : kMaxPlainText;
   }
+  // Whether its allocations were counted.
+  bool HasAllocations() const noexcept { return (Sampling() & kCountsAllocations) != 0; }
   std::uint32_t DroppedTags() const noexcept { return HasExtra() ? words_[kCountsWord] >> 32 & 0xffff : 0; }
   std::uint32_t DroppedLogs() const noexcept { return HasExtra() ? words_[kCountsWord] >> 48 & 0xffff : 0; }
 
@@ -221,13 +232,7 @@ class RecordView {
   const std::uint64_t* words_;
 };
 
-// The longest prefix of at most `limit` bytes that does not cut a UTF-8 character.
-inline std::size_t CutUtf8(const char* text, std::size_t size, std::size_t limit) noexcept {
-  if (size <= limit) return size;
-  std::size_t cut = limit;
-  while (cut > 0 && cut + 4 > limit && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
-  return cut;
-}
+using redact::CutUtf8;
 
 }  // namespace spanwatch::internal
 

@@ -3,11 +3,18 @@
 #include <algorithm>
 #include <cstring>
 
-#include "sdk/cpp/src/siphash.h"
+#include "sdk/cpp/redact/siphash.h"
 #include "sdk/cpp/src/user_hash.h"
 
 namespace spanwatch::internal {
 namespace {
+
+using redact::EndsWithWord;
+using redact::IsHarmlessKey;
+using redact::JudgeKey;
+using redact::LowerChar;
+using redact::RedactedMark;
+using redact::RedactText;
 
 constexpr std::string_view kRules = "spanwatch redaction 1";  // another number when the built-in rules change
 constexpr std::size_t kMaxGaugeText = 128;
@@ -39,7 +46,7 @@ std::uint64_t Hash(RedactionMode mode, bool keep_content, const std::vector<std:
   if (keep_content) all += " content";
   for (const std::string& key : allow) all += "\nallow " + key;
   for (const std::string& key : deny) all += "\ndeny " + key;
-  return SipHash({}, all).lo | 1;
+  return redact::SipHash({}, all).lo | 1;
 }
 
 // Where the last word of a text that was cut begins, if that may be the beginning of a secret, too short now to be

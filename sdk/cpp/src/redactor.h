@@ -7,12 +7,20 @@
 #include <string_view>
 #include <vector>
 
+#include "sdk/cpp/redact/keys.h"
+#include "sdk/cpp/redact/text.h"
 #include "sdk/cpp/src/envelope.h"
-#include "sdk/cpp/src/redact_keys.h"
-#include "sdk/cpp/src/redact_text.h"
+#include "sdk/cpp/src/record.h"
 #include "spanwatch/redaction.h"
 
 namespace spanwatch::internal {
+
+using redact::KeyVerdict;
+using redact::kRedactedGrowth;
+using redact::kShortestSecret;
+using redact::Redacted;
+using redact::TextBuffer;
+static_assert(redact::kMaxBufferBytes == kMaxTextBytes);
 
 const char* RedactionModeName(RedactionMode mode) noexcept;  // static: "default", "strict", "off"
 

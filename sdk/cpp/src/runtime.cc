@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 
+#include "sdk/cpp/src/allocations.h"
 #include "sdk/cpp/src/capture.h"
 #include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/config.h"
@@ -59,6 +60,8 @@ bool g_capturing GUARDED_BY(g_lifecycle) = false;
 bool g_forked = false;  // written in a child with one thread
 
 void SetMode(std::uint32_t mode) noexcept { __atomic_store_n(&g_tracing_mode, mode, __ATOMIC_RELEASE); }
+
+void SetModeOn() noexcept { SetMode(CountsAllocations() ? kModeCounting : kModeOn); }
 
 void* RunThread(void* pointer) {
   Run* const run = static_cast<Run*>(pointer);
@@ -150,9 +153,7 @@ bool FormerThreadRuns() noexcept REQUIRES(g_state) {
 void Adopt(const Config& config) noexcept REQUIRES(g_lifecycle) {
   ResetCounts();
   ClearGauges();
-  bool nothing = false;
-  const std::uint64_t threshold = ThresholdOf(config.sample_rate, &nothing);
-  g_sampling.store(threshold | (nothing ? kSampleNothing : 0), std::memory_order_relaxed);
+  g_sampling.store(SamplingPolicy(config.sample_rate), std::memory_order_relaxed);
   g_slow_ticks.store(UINT64_MAX, std::memory_order_relaxed);
   g_log_level.store(static_cast<std::uint8_t>(config.log_level), std::memory_order_relaxed);
   g_wake.store(kAsleep, std::memory_order_relaxed);
@@ -161,11 +162,11 @@ void Adopt(const Config& config) noexcept REQUIRES(g_lifecycle) {
 bool Begin(const Config& config) REQUIRES(g_lifecycle) {
   {
     MutexLock lock(&g_state);
-    if (WakeDescriptor() < 0) AddStartProblem("no descriptor for waking the sender thread: tracing is off\n");
     const bool former = FormerThreadRuns();
     if (former) AddStartProblem("the sender thread of the former run has not ended yet: tracing is off\n");
-    if (former || WakeDescriptor() < 0) return false;
+    if (former) return false;
   }
+  WakeDescriptor();  // if there is none left, the sender comes on its interval, and tries again
   auto run = std::make_unique<Run>(config);
   Adopt(config);
   if (!StartThread(run.get())) {
@@ -178,7 +179,7 @@ bool Begin(const Config& config) REQUIRES(g_lifecycle) {
   delete g_last;
   g_last = nullptr;
   g_run = run.release();
-  SetMode(kModeOn);
+  SetModeOn();
   return true;
 }
 
@@ -234,15 +235,12 @@ void FillFrom(const SenderStatus& status, Stats* stats) noexcept {
   stats->waiting = stats->emitted > accounted ? stats->emitted - accounted : 0;
   stats->reconnects = get(status.reconnects);
   stats->refused = get(status.refused);
+  stats->no_descriptors = get(status.no_descriptors);
   stats->own_bytes = get(status.own_bytes);
   stats->sender_cpu_ns = get(status.cpu_ns);
   stats->redacted = get(status.redacted);
-}
-
-double RateInForce() noexcept {
-  const std::uint64_t policy = g_sampling.load(std::memory_order_relaxed);
-  if ((policy & kSampleNothing) != 0) return 0;
-  return 1 - static_cast<double>(policy & kThresholdMask) / 72057594037927936.0;
+  stats->ring_fill = status.ring_fill.load(std::memory_order_relaxed) / 1e6;
+  stats->highest_ring_fill = status.highest_ring_fill.load(std::memory_order_relaxed) / 1e6;
 }
 
 Stats StatsLocked() REQUIRES(g_state) {
@@ -257,8 +255,9 @@ Stats StatsLocked() REQUIRES(g_state) {
   FillFrom(g_run->status, &stats);
   stats.running = true;
   stats.connected = g_run->status.connected.load(std::memory_order_relaxed);
-  stats.sample_rate = RateInForce();
+  stats.sample_rate = RateOf(g_sampling.load(std::memory_order_relaxed));
   stats.redaction = g_run->redaction;
+  stats.clock = ClockName();
   MutexLock lock(&g_run->status.mutex);
   stats.endpoint = g_run->status.endpoint;
   stats.problems = (g_problems != nullptr ? *g_problems : std::string()) + g_run->status.problems;
@@ -341,7 +340,7 @@ bool BeginCapture(const Config& config, DrainFunction drain) noexcept {
   g_drain.store(drain, std::memory_order_release);
   g_capturing = true;
   g_epoch.store(g_epoch.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
-  SetMode(kModeOn);
+  SetModeOn();
   return true;
 }
 

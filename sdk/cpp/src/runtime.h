@@ -6,8 +6,9 @@
 
 namespace spanwatch::internal {
 
-// Values of g_tracing_mode. kModeForked: a child in which the next span starts the sender anew.
-enum : std::uint32_t { kModeOff = 0, kModeOn = 1, kModeForked = 2 };
+// Values of g_tracing_mode. kModeForked: a child in which the next span starts the sender anew. kModeCounting: on, and
+// spans count what their threads allocate (spanwatch/count_allocations.h).
+enum : std::uint32_t { kModeOff = 0, kModeOn = 1, kModeForked = 2, kModeCounting = 3 };
 
 // Returns whether tracing is on. Threads: any.
 bool RestartAfterFork() noexcept;

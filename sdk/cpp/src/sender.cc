@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -59,7 +60,6 @@ Sender::Sender(const Config& config, SenderStatus* status)
       redactor_(config.redaction),
       encoder_(WithInstance(config.resource), &redactor_),
       slow_threshold_ns_(config.slow_threshold_ns) {
-  if (!transport_.ok()) status_->AddProblem("ZeroMQ could not be started: spans are kept and then dropped");
   Publish();
 }
 
@@ -132,13 +132,24 @@ void Sender::Drain(std::int64_t now) {
     g_slow_ticks.store(clock_.TicksOf(slow_threshold_ns_), std::memory_order_relaxed);
   }
   const std::uint32_t blocks = BlockCount();
-  for (std::uint32_t i = 0; i < blocks; ++i) DrainBlock(BlockAt(i));
+  double fullest = 0;
+  for (std::uint32_t i = 0; i < blocks; ++i) fullest = std::max(fullest, DrainBlock(BlockAt(i)));
+  NoteRingFill(fullest);
   if (encoder_.span_count() > 0) CloseBatch();
 }
 
-void Sender::DrainBlock(ThreadBlock* block) {
+void Sender::NoteRingFill(double fullest) noexcept {
+  ring_fill_ = std::max(ring_fill_, fullest);
+  const auto millionths = static_cast<std::uint32_t>(fullest * 1e6);
+  status_->ring_fill.store(millionths, std::memory_order_relaxed);
+  if (millionths > status_->highest_ring_fill.load(std::memory_order_relaxed))
+    status_->highest_ring_fill.store(millionths, std::memory_order_relaxed);
+}
+
+double Sender::DrainBlock(ThreadBlock* block) {
   const std::uint64_t head = block->head.load(std::memory_order_acquire);
   std::uint64_t tail = block->tail.load(std::memory_order_relaxed);
+  const double fill = static_cast<double>(head - tail) / static_cast<double>(block->capacity);
   std::uint64_t released = tail;
   while (tail != head) {
     const RecordView record(block->ring + (tail & (block->capacity - 1)) / 8);
@@ -149,6 +160,7 @@ void Sender::DrainBlock(ThreadBlock* block) {
     block->tail.store(tail, std::memory_order_release);
   }
   block->tail.store(tail, std::memory_order_release);
+  return fill;
 }
 
 void Sender::AddRecord(const RecordView& record) {

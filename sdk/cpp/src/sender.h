@@ -22,7 +22,10 @@ namespace spanwatch::internal {
 // What the sender tells others, and how it is told to stop. Threads: any.
 struct SenderStatus {
   std::atomic<std::uint64_t> batched{0}, delivered{0}, evicted{0}, memory_drops{0}, shutdown_drops{0};
+  std::atomic<std::uint64_t> no_descriptors{0};
   std::atomic<std::uint64_t> own_bytes{0}, cpu_ns{0}, reconnects{0}, refused{0}, redacted{0};
+  // Of the fullest ring, in 1/1000000 of it: at the last look, and since the beginning.
+  std::atomic<std::uint32_t> ring_fill{0}, highest_ring_fill{0};
   std::atomic<bool> connected{false};
   // Monotonic time; 0: go on. Written once, by Shutdown().
   std::atomic<std::int64_t> stop_by_ns{0};
@@ -54,7 +57,8 @@ class Sender {
   // Rings to batches.
   bool DrainDue(std::int64_t now) noexcept;
   void Drain(std::int64_t now);
-  void DrainBlock(ThreadBlock* block);
+  double DrainBlock(ThreadBlock* block);  // returns how full its ring was, 0..1
+  void NoteRingFill(double fullest) noexcept;
   void AddRecord(const RecordView& record);
   void CloseBatch();
 
@@ -108,6 +112,7 @@ class Sender {
   std::int64_t last_calibration_ = 0;
   bool wake_soon_ = false;
   bool open_list_sent_ = false;
+  double ring_fill_ = 0;  // the fullest ring since the last heartbeat, 0..1
   std::uint64_t resent_above_ = UINT64_MAX;
   std::int64_t resent_at_ = 0;
   std::uint64_t refused_oldest_ = 0;

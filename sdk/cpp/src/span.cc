@@ -3,6 +3,7 @@
 
 #include <exception>
 
+#include "sdk/cpp/src/allocations.h"
 #include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/context_access.h"
 #include "sdk/cpp/src/record.h"
@@ -39,8 +40,8 @@ __attribute__((noinline)) void TagCorrelation(SpanHandle handle, const TraceStat
   SetSpanText(handle, "correlation.id", std::string_view(id, DecodeBaggage(state.correlation(), id, sizeof(id))));
 }
 
-inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind, const Node* parent,
-                       std::uint32_t epoch) noexcept {
+__attribute__((always_inline)) inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind,
+                                                      const Node* parent, std::uint32_t epoch) noexcept {
   ThreadBlock* const block = thread->block;
   block->free_slots = static_cast<Slot*>(slot->below);
   std::uint64_t(&random)[4] = block->random;
@@ -48,7 +49,8 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
     slot->trace_hi.store(parent->trace_hi.load(kRelaxed), kRelaxed);
     slot->trace_lo.store(parent->trace_lo.load(kRelaxed), kRelaxed);
     slot->parent_id.store(parent->span_id.load(kRelaxed), kRelaxed);
-    slot->sampling = (parent->sampling & ~(kRemote | kRemoteParent)) | (parent->sampling & kRemote) << 1;
+    slot->sampling = (parent->sampling & ~(kRemote | kRemoteParent | kCountsAllocations)) | (parent->sampling & kRemote)
+                                                                                                << 1;
     slot->state = Ref(parent->state);
   } else {
     const std::uint64_t lo = NextRandom(random);
@@ -85,8 +87,10 @@ inline SpanHandle Open(ThreadState* thread, Slot* slot, Text name, SpanKind kind
   return {slot, generation};
 }
 
-// No block, no slot, or a forked child: the rare cases. Returns the slot to open, or null with *lost set.
+// No block, no slot, a forked child, or allocations are counted: the rare cases. Returns the slot to open, or null with
+// *lost set.
 __attribute__((noinline)) Slot* SlowSlot(ThreadState* thread, SpanHandle* lost) noexcept {
+  const UncountedAllocations uncounted;
   if (Mode(__ATOMIC_ACQUIRE) == kModeForked && !RestartAfterFork()) return nullptr;
   if (thread->block == nullptr && AcquireBlock() == nullptr) {
     *lost = Lost(&g_no_ring_slot);
@@ -98,6 +102,18 @@ __attribute__((noinline)) Slot* SlowSlot(ThreadState* thread, SpanHandle* lost) 
   return slot;
 }
 
+// Opens a span that counts what its thread allocates from here on.
+__attribute__((noinline)) SpanHandle OpenCounting(ThreadState* thread, Slot* slot, Text name, SpanKind kind,
+                                                  const Node* parent, std::uint32_t epoch) noexcept {
+  const SpanHandle handle = Open(thread, slot, name, kind, parent, epoch);
+  if (t_allocations.thread == 0) t_allocations.thread = NewAllocatingThread();
+  slot->sampling |= kCountsAllocations;
+  slot->allocating_thread = t_allocations.thread;
+  slot->allocated_bytes = t_allocations.bytes;
+  slot->allocations = t_allocations.count;
+  return handle;
+}
+
 inline SpanHandle Start(Text name, SpanKind kind, const Node* parent, bool use_current) noexcept {
   ThreadState* const thread = &t_state;
   Slot* slot = nullptr;
@@ -107,6 +123,8 @@ inline SpanHandle Start(Text name, SpanKind kind, const Node* parent, bool use_c
     SpanHandle lost{nullptr, 0};
     slot = SlowSlot(thread, &lost);
     if (slot == nullptr) return lost;
+    if (const std::uint32_t epoch = g_epoch.load(kRelaxed); Mode(__ATOMIC_RELAXED) == kModeCounting && (epoch & 1) != 0)
+      return OpenCounting(thread, slot, name, kind, use_current ? LiveTop(thread) : parent, epoch);
   }
   const std::uint32_t epoch = g_epoch.load(kRelaxed);
   if (__builtin_expect((epoch & 1) == 0, 0)) return {nullptr, 0};
@@ -153,7 +171,11 @@ inline bool IsPlain(const Slot& slot) noexcept {
 
 __attribute__((noinline)) std::uint64_t* PutExtra(std::uint64_t* out, const Slot& slot, std::uint32_t dropped_tags,
                                                   std::uint32_t dropped_logs) noexcept {
-  out[kSamplingWord] = slot.sampling;
+  // What another thread allocated before it ended this span says nothing.
+  const bool counted = (slot.sampling & kCountsAllocations) != 0 && slot.allocating_thread == t_allocations.thread;
+  out[kAllocatedBytesWord] = counted ? t_allocations.bytes - slot.allocated_bytes : 0;
+  out[kAllocationsWord] = counted ? t_allocations.count - slot.allocations : 0;
+  out[kSamplingWord] = counted ? slot.sampling : slot.sampling & ~kCountsAllocations;
   out[kStateWord] = reinterpret_cast<std::uintptr_t>(slot.state);
   out[kCountsWord] = slot.fill.text_bytes() | AtMost16(dropped_tags) << 32 | AtMost16(dropped_logs) << 48;
   return out + kExtraEnd;

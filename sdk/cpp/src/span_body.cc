@@ -111,6 +111,17 @@ std::uint64_t* FirstEntry(Slot* slot) noexcept {
   return slot->body + (slot->name.load(kRelaxed) != 0 ? 0 : EntryHead::TextWords(name_bytes, false));
 }
 
+// The first entry of that key; false if there is none.
+bool FindTag(Slot* slot, Text key, EntryView* entry) noexcept {
+  const std::uint64_t* const end = slot->NextEntry();
+  for (const std::uint64_t* at = FirstEntry(slot); at < end; at = SkipEntry(at)) {
+    ReadEntry(at, entry);
+    const EntryType type = entry->head.type();
+    if (type >= EntryType::kText && type <= EntryType::kBool && entry->key == key.view()) return true;
+  }
+  return false;
+}
+
 // The table is full: a key that is there already may still be replaced. A number takes the old number's place; else the
 // old entry is marked gone.
 __attribute__((noinline)) bool Replace(Slot* slot, Text key, const Value& value) noexcept {
@@ -229,6 +240,19 @@ void SetSpanTags(SpanHandle handle, const Tag* tags, std::size_t count) noexcept
   }
 }
 
+void KeepSpanText(SpanHandle handle, Text key, Text text) noexcept {
+  if (!IsOpen(handle)) return;
+  EntryView entry;
+  if (!FindTag(handle.slot, key, &entry)) return SetSpanText(handle, key, text);
+  if (entry.head.type() == EntryType::kText && entry.text == text.view()) return;
+  if (!Replace(handle.slot, key, text.view())) CountDropped(&handle.slot->dropped_tags);
+}
+
+void KeepSpanFlag(SpanHandle handle, Text key) noexcept {
+  EntryView entry;
+  if (IsOpen(handle) && !FindTag(handle.slot, key, &entry)) SetSpanNumber(handle, key, 1, Value::Type::kBool);
+}
+
 void AddSpanLog(SpanHandle handle, LogLevel level, Text text, const Tag* fields, std::size_t count) noexcept {
   if (static_cast<std::uint8_t>(level) < g_log_level.load(kRelaxed) || !IsOpen(handle)) return;
   Slot* const slot = handle.slot;
@@ -265,6 +289,17 @@ void AddException(SpanHandle handle, Text type, Text message, Text causes) noexc
   if (!PutEvent(handle.slot, EntryType::kException, LogLevel::kError, Text(), fields, causes.size() > 0 ? 3 : 2)) {
     CountDropped(&handle.slot->dropped_logs);
   }
+}
+
+void AddLink(SpanHandle handle, std::uint64_t trace_hi, std::uint64_t trace_lo, std::uint64_t span_id) noexcept {
+  if (!IsOpen(handle)) return;
+  Slot* const slot = handle.slot;
+  constexpr EntryHead kHead = EntryHead::OfLink();
+  const std::uint32_t words = kHead.Words();
+  if (slot->fill.logs() >= kMaxLogs || !Room(slot, words, 0)) return CountDropped(&slot->dropped_logs);
+  std::uint64_t* at = slot->NextEntry();
+  for (const std::uint64_t word : {kHead.bits(), trace_hi, trace_lo, span_id}) StoreWord(at++, word);
+  slot->fill = slot->fill.Plus(words, 0, 0, 1);
 }
 
 void TruncateBody(const Slot& slot, std::uint32_t max_words, std::uint32_t* words, std::uint32_t* dropped_tags,

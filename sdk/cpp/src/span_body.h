@@ -51,11 +51,18 @@ inline void CopyWords(std::uint64_t* to, const std::uint64_t* from, std::uint32_
 void TruncateBody(const Slot& slot, std::uint32_t max_words, std::uint32_t* words, std::uint32_t* dropped_tags,
                   std::uint32_t* dropped_logs) noexcept;
 
+// Sets a tag that is set over and over: one entry, which is left alone while its value stays the same.
+void KeepSpanText(SpanHandle handle, Text key, Text text) noexcept;
+void KeepSpanFlag(SpanHandle handle, Text key) noexcept;  // true
+
 // The span's destructor runs because an exception passes.
 void FailByUnwinding(SpanHandle handle) noexcept;
 
 // An exception as an event: its texts, with the chain of nested causes.
 void AddException(SpanHandle handle, Text type, Text message, Text causes) noexcept;
+
+// A link to a span of another trace; counts as a log.
+void AddLink(SpanHandle handle, std::uint64_t trace_hi, std::uint64_t trace_lo, std::uint64_t span_id) noexcept;
 
 }  // namespace spanwatch::internal
 

@@ -99,6 +99,8 @@ struct Slot : Node {
   std::uint16_t dropped_tags = 0;
   std::uint16_t dropped_logs = 0;
   bool failed = false;
+  std::uint64_t allocated_bytes = 0, allocations = 0;  // of its thread when it started, with kCountsAllocations
+  std::uint64_t allocating_thread = 0;
   Fill fill = Fill::Of(kInlineWords);
   std::uint32_t body_capacity = kInlineWords;
   std::uint64_t* body = inline_body;                            // or an overflow body, when it outgrew that
@@ -156,7 +158,7 @@ struct ThreadBlock {
 
 inline constexpr std::uint32_t kSpareWords = 512;
 inline constexpr std::uint32_t kMaxBodyWords = 8192;
-inline constexpr std::uint64_t kMaxOverflowBytes = 1 << 20;
+inline constexpr std::uint64_t kMaxOverflowBytes = 768 << 10;  // with rings, tables and batches: below 10 MB
 
 struct ThreadState {
   ThreadBlock* block;
@@ -177,6 +179,16 @@ extern std::atomic<std::uint32_t> g_epoch;
 // No trace is kept at all (sample rate 0): bit 63. Else the threshold.
 extern std::atomic<std::uint64_t> g_sampling;
 inline constexpr std::uint64_t kSampleNothing = std::uint64_t{1} << 63;
+// Between that word and a rate of 0..1.
+inline std::uint64_t SamplingPolicy(double rate) noexcept {
+  bool nothing = false;
+  const std::uint64_t threshold = ThresholdOf(rate, &nothing);
+  return threshold | (nothing ? kSampleNothing : 0);
+}
+inline double RateOf(std::uint64_t policy) noexcept {
+  if ((policy & kSampleNothing) != 0) return 0;
+  return 1 - static_cast<double>(policy & kThresholdMask) / static_cast<double>(kThresholdMask + 1);
+}
 // A span longer than this wakes the sender.
 extern std::atomic<std::uint64_t> g_slow_ticks;
 // Spans lost without a block, since ever.
@@ -227,9 +239,11 @@ void ResetBlocksAfterFork() noexcept;
 enum : std::uint32_t { kAsleep = 0, kWakeSoon = 1, kWakeFull = 2 };
 extern std::atomic<std::uint32_t> g_wake;
 void Wake(std::uint32_t how) noexcept;
-// The descriptor that Wake() writes to; never closed. -1: none could be made.
+// The descriptor that Wake() writes to, made now if there is none; never closed. -1: none could be made.
 int WakeDescriptor() noexcept;
 void RemakeWakeDescriptorAfterFork() noexcept;
+// Whether the process may open so many more.
+bool AreDescriptorsLeft(int count) noexcept;
 
 inline std::uint64_t NextRandom(std::uint64_t (&s)[4]) noexcept {  // xoshiro256+
   const std::uint64_t result = s[0] + s[3];

@@ -13,9 +13,10 @@ namespace spanwatch::internal {
 // and flags. A trace is kept when the low 56 bits of its id are >= the threshold.
 inline constexpr std::uint64_t kThresholdMask = (std::uint64_t{1} << 56) - 1;
 inline constexpr std::uint64_t kSampled = std::uint64_t{1} << 56;
-inline constexpr std::uint64_t kRandomTraceId = std::uint64_t{1} << 57;  // W3C flag 0x02, passed on unchanged
-inline constexpr std::uint64_t kRemote = std::uint64_t{1} << 58;         // this context came from another process
-inline constexpr std::uint64_t kRemoteParent = std::uint64_t{1} << 59;   // in a span: its parent did
+inline constexpr std::uint64_t kRandomTraceId = std::uint64_t{1} << 57;      // W3C flag 0x02, passed on unchanged
+inline constexpr std::uint64_t kRemote = std::uint64_t{1} << 58;             // this context came from another process
+inline constexpr std::uint64_t kRemoteParent = std::uint64_t{1} << 59;       // in a span: its parent did
+inline constexpr std::uint64_t kCountsAllocations = std::uint64_t{1} << 60;  // in a span: what it allocates is counted
 
 // The threshold for a sampling probability, rounded to four significant hex digits; `*nothing` is set when the
 // probability is so small that no trace is kept.

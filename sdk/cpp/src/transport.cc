@@ -19,13 +19,6 @@ void FreePayload(void*, void* hint) { Payload::Unref(static_cast<Payload*>(hint)
 
 }  // namespace
 
-Transport::Transport() noexcept : context_(zmq_ctx_new()) {
-  if (context_ == nullptr) return;
-  zmq_ctx_set(context_, ZMQ_IO_THREADS, 1);
-  zmq_ctx_set(context_, ZMQ_MAX_SOCKETS, 16);
-  zmq_ctx_set(context_, ZMQ_BLOCKY, 0);  // no socket lingers for ever
-}
-
 Transport::~Transport() {
   if (context_ == nullptr) return;
   Close(0);
@@ -36,7 +29,15 @@ Transport::~Transport() {
 bool Transport::Open(const char* endpoint, const char** error) noexcept {
   Close(0);
   broken_ = false;
-  socket_ = zmq_socket(context_, ZMQ_DEALER);
+  if (context_ == nullptr) {
+    context_ = zmq_ctx_new();
+    if (context_ != nullptr) {
+      zmq_ctx_set(context_, ZMQ_IO_THREADS, 1);
+      zmq_ctx_set(context_, ZMQ_MAX_SOCKETS, 16);
+      zmq_ctx_set(context_, ZMQ_BLOCKY, 0);  // no socket lingers for ever
+    }
+  }
+  socket_ = context_ == nullptr ? nullptr : zmq_socket(context_, ZMQ_DEALER);
   if (socket_ == nullptr) {
     *error = zmq_strerror(zmq_errno());
     return false;

@@ -12,16 +12,17 @@ namespace spanwatch::internal {
 // Threads: the sender alone. Nothing blocks but Wait() and, for the linger time, Close() and the destructor.
 class Transport {
  public:
-  Transport() noexcept;
+  Transport() noexcept = default;
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // False if ZeroMQ has no context (memory, descriptors): then nothing works.
-  bool ok() const noexcept { return context_ != nullptr; }
+  // Of the process: libzmq aborts the process when it gets only some of those that its threads need, so Open must not
+  // be called with fewer left. More than twice what it takes (9): other threads open files meanwhile.
+  static constexpr int kDescriptors = 24;
 
-  // A new socket; a connection is only on its way when this returns. False with *error set if it cannot be (a bad
-  // endpoint, no descriptors).
+  // A new socket (and, the first time, ZeroMQ itself); a connection is only on its way when this returns. False with
+  // *error set if it cannot be (a bad endpoint, no memory). REQUIRES: AreDescriptorsLeft(kDescriptors).
   bool Open(const char* endpoint, const char** error) noexcept;
   // What was sent may still go out for `linger_ms`.
   void Close(int linger_ms) noexcept;

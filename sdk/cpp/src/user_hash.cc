@@ -42,7 +42,7 @@ std::optional<HashKey> ParseHashKey(std::string_view text) noexcept {
     return key;
   }
   if (text.size() < 16) return std::nullopt;
-  const Hash128 hash = SipHash({}, text);
+  const redact::Hash128 hash = redact::SipHash({}, text);
   return HashKey{hash.lo, hash.hi};
 }
 
@@ -67,7 +67,7 @@ std::string HashUserId(std::string_view id) noexcept {
   try {
     std::string text(internal::kUserHashBytes, '_');
     text[0] = 'u';
-    internal::PutHex(internal::SipHash(internal::CurrentKey(), id), text.data() + 2);
+    redact::PutHex(redact::SipHash(internal::CurrentKey(), id), text.data() + 2);
     return text;
   } catch (const std::bad_alloc&) {
     return {};

@@ -5,9 +5,11 @@
 #include <optional>
 #include <string_view>
 
-#include "sdk/cpp/src/siphash.h"
+#include "sdk/cpp/redact/siphash.h"
 
 namespace spanwatch::internal {
+
+using redact::HashKey;
 
 inline constexpr std::size_t kUserHashBytes = 34;  // "u_" and 32 hex digits
 

@@ -1,18 +1,17 @@
-#include "sidecar/ingest/redact_text.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <vector>
 
+#include "sdk/cpp/redact/keys.h"
+#include "sdk/cpp/redact/text.h"
 #include "sidecar/core/utf8.h"
-#include "sidecar/ingest/redact_keys.h"
 #include "tests/unit/ingest/otlp_http_random.h"
 
-namespace spanwatch::ingest {
+namespace spanwatch::redact {
 namespace {
 
-using testing::RandomOtlp;
+using ingest::testing::RandomOtlp;
 
 std::string Redacted(std::string_view text) {
   std::string out;
@@ -307,4 +306,4 @@ TEST(RedactText, NeverCutsACharacter) {
 }
 
 }  // namespace
-}  // namespace spanwatch::ingest
+}  // namespace spanwatch::redact

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace spanwatch::test {
@@ -32,6 +33,7 @@ struct WireSpan {
   std::map<std::string, std::string> attributes;
   std::vector<std::string> duplicate_keys;
   std::vector<WireEvent> events;
+  std::vector<std::pair<std::string, std::string>> links;  // trace id, span id
 };
 
 struct WireTotals {
@@ -50,6 +52,7 @@ struct WireMessage {
   std::map<std::string, std::uint64_t> drops;
   std::uint64_t rss_bytes = 0, sdk_bytes = 0, sdk_cpu_ns = 0;
   std::map<std::string, double> gauges;  // "name{label=value}"
+  double ring_fill = 0, sample_rate = -1;
   std::map<std::string, std::string> resource;
   std::vector<WireSpan> spans;
 

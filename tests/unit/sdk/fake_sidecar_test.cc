@@ -97,6 +97,19 @@ void DecodeStatus(protozero::pbf_reader reader, WireSpan* span) {
   }
 }
 
+std::pair<std::string, std::string> DecodeLink(protozero::pbf_reader reader) {
+  std::pair<std::string, std::string> ids;
+  while (reader.next()) {
+    if (reader.tag() == 1)
+      ids.first = Hex(reader.get_bytes());
+    else if (reader.tag() == 2)
+      ids.second = Hex(reader.get_bytes());
+    else
+      reader.skip();
+  }
+  return ids;
+}
+
 WireSpan DecodeSpan(protozero::pbf_reader reader) {
   WireSpan span;
   while (reader.next()) {
@@ -136,6 +149,9 @@ WireSpan DecodeSpan(protozero::pbf_reader reader) {
         break;
       case 12:
         span.dropped_events = reader.get_uint32();
+        break;
+      case 13:
+        span.links.push_back(DecodeLink(reader.get_message()));
         break;
       case 15:
         DecodeStatus(reader.get_message(), &span);
@@ -242,6 +258,12 @@ void DecodeHeartbeat(protozero::pbf_reader reader, WireMessage* out) {
         break;
       case 4:
         DecodeGauge(reader.get_message(), out);
+        break;
+      case 5:
+        out->ring_fill = reader.get_double();
+        break;
+      case 6:
+        out->sample_rate = reader.get_double();
         break;
       default:
         reader.skip();

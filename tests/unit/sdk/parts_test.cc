@@ -148,6 +148,8 @@ TEST(EnvelopeTest, BytesAreThoseOfTheVectors) {
   heartbeat.sdk_bytes = 300000;
   heartbeat.sdk_cpu_ns = 1234567;
   heartbeat.gauges = {{"circuit_breaker", {{"name", "gemini"}}, 1}, {"queue", {}, 0}};
+  heartbeat.ring_fill = 0.75;
+  heartbeat.sample_rate = 0.25;
   Envelope beat = VectorEnvelope(EnvelopeKind::kHeartbeat);
   beat.oldest_held = 301;
   beat.batched_before = 12000;
@@ -224,16 +226,36 @@ TEST(MemorySamplerTest, LongSpansUseTheCoarseHistory) {
   EXPECT_NEAR(static_cast<double>(delta), 18000, 60);
 }
 
+// Both kinds of ticks, whichever this machine would take.
 TEST(ClockTest, ConvertsTicksToWallTime) {
   DetectClock();
-  ClockConverter clock;
-  while (clock.AgeNs() < 20000000) {
+  const bool detected = g_use_tsc;
+  for (const bool use_tsc : {detected, false}) {
+    g_use_tsc = use_tsc;
+    ClockConverter clock;
+    while (clock.AgeNs() < 20000000) {
+    }
+    clock.Update();
+    const std::uint64_t ticks = Ticks();
+    EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks) - WallNs()), 0, 1e7);
+    EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks + clock.TicksOf(1000000000)) - clock.ToWallNs(ticks)), 1e9,
+                1000);
+    if (!use_tsc) {
+      EXPECT_EQ(clock.TicksOf(12345), 12345u);
+      EXPECT_STREQ(ClockName(), "monotonic");
+    }
   }
-  clock.Update();
-  const std::uint64_t ticks = Ticks();
-  EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks) - WallNs()), 0, 1e7);
-  EXPECT_NEAR(static_cast<double>(clock.ToWallNs(ticks + clock.TicksOf(1000000000)) - clock.ToWallNs(ticks)), 1e9,
-              1000);
+  g_use_tsc = detected;
+}
+
+TEST(ClockTest, TheCounterIsUsedOnlyIfItCanBeTrusted) {
+  EXPECT_TRUE(IsTscUsable(true, "tsc", ""));
+  EXPECT_TRUE(IsTscUsable(true, "kvm-clock", "auto"));
+  EXPECT_TRUE(IsTscUsable(true, "", ""));
+  EXPECT_FALSE(IsTscUsable(false, "tsc", ""));
+  EXPECT_FALSE(IsTscUsable(true, "hpet", ""));
+  EXPECT_FALSE(IsTscUsable(true, "refined-jiffies", "auto"));
+  EXPECT_FALSE(IsTscUsable(true, "tsc", "monotonic"));
 }
 
 TEST(CutUtf8Test, NeverCutsACharacter) {

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -260,6 +262,39 @@ TEST_F(PropagationTest, TheSidecarsSampleRateIsAdopted) {
   { Span span("left out"); }
   ASSERT_EQ(Shutdown(5000), 0u);
   EXPECT_EQ(GetStats().sampled_out, 1u);
+}
+
+TEST_F(PropagationTest, TheSidecarLowersTheRateAtRunTimeAndNeverRaisesIt) {
+  // What answers say: below 0 no rate, above 1 no settings at all.
+  std::atomic<double> offered{1};
+  sidecar_.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
+    std::vector<std::string> answers = self.GoodAnswer(message);
+    const double rate = offered;
+    if ((message.kind == kHeartbeat || message.kind == kHello) && rate <= 1) {
+      answers = {EncodeAnswer(message.kind == kHello ? kWelcome : kAck, message.process_id,
+                              self.Applied(message.process_id), "", rate < 0 ? std::optional<double>() : rate,
+                              5000000)};
+    }
+    return answers;
+  });
+  Begin(0.5);
+  // By its own word, in a heartbeat that came after so many others.
+  const auto told = [&](double rate, std::size_t after) {
+    const std::size_t seen = sidecar_.Messages().size();
+    return sidecar_.WaitFor([&](const std::vector<WireMessage>& messages) {
+      std::size_t beats = 0;
+      for (std::size_t i = seen; i < messages.size(); ++i) beats += messages[i].kind == kHeartbeat ? 1 : 0;
+      return beats > after && messages.back().kind == kHeartbeat && messages.back().sample_rate == rate;
+    });
+  };
+  EXPECT_TRUE(told(0.5, 0)) << "1 was offered in the welcome";
+  offered = 0.25;
+  EXPECT_TRUE(told(0.25, 0));
+  offered = 2;
+  EXPECT_TRUE(told(0.25, 1)) << "an answer without settings changes nothing";
+  EXPECT_EQ(GetStats().sample_rate, 0.25);
+  offered = -1;
+  EXPECT_TRUE(told(0.5, 0)) << "settings without a rate: its own again";
 }
 
 }  // namespace

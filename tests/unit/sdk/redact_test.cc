@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sdk/cpp/redact/keys.h"
+#include "sdk/cpp/redact/siphash.h"
+#include "sdk/cpp/redact/text.h"
 #include "sdk/cpp/src/redactor.h"
-#include "sdk/cpp/src/siphash.h"
 #include "sdk/cpp/src/thread_block.h"
 #include "sdk/cpp/src/user_hash.h"
 #include "spanwatch/redaction.h"
@@ -19,6 +21,9 @@
 namespace spanwatch::internal {
 namespace {
 
+using redact::PutHex;
+using redact::RedactText;
+using redact::SipHash;
 using spanwatch::testing::ReadRedactionVectors;
 using spanwatch::testing::RedactionVector;
 using ::testing::HasSubstr;

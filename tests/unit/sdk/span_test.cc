@@ -139,6 +139,27 @@ TEST_F(SpanTest, LogsHaveLevelTextFieldsAndTime) {
   EXPECT_LE(span.events[1].time_ns, span.end_ns);
 }
 
+TEST_F(SpanTest, LinksLeadToOtherTracesAndCountAsLogs) {
+  {
+    const Span first("first", SpanKind::kInternal, Context());
+    const Span second("second", SpanKind::kInternal, Context());
+    Span span("linked", SpanKind::kInternal, Context());
+    span.LinkTo(first.context()).SetTag("between", 1).LinkTo(second.context()).LinkTo(Context());
+    span.AddLog(LogLevel::kInfo, "a log");
+    Span many("many links");
+    for (int i = 0; i < 40; ++i) many.LinkTo(first.context());
+  }
+  const WireSpan span = Finished("linked");
+  const WireSpan first = sidecar_.SpansNamed("first")[0], second = sidecar_.SpansNamed("second")[0];
+  const std::vector<std::pair<std::string, std::string>> wanted = {{first.trace_id, first.span_id},
+                                                                   {second.trace_id, second.span_id}};
+  EXPECT_EQ(span.links, wanted);
+  EXPECT_EQ(span.attributes.at("between"), "1");
+  EXPECT_THAT(span.events, SizeIs(1));
+  EXPECT_THAT(sidecar_.SpansNamed("many links")[0].links, SizeIs(32));
+  EXPECT_EQ(sidecar_.SpansNamed("many links")[0].dropped_events, 8u);
+}
+
 TEST_F(SpanTest, LimitsCutAndCount) {
   {
     Span span("limits");

@@ -144,11 +144,12 @@ TEST(ContextTest, WithNewContextBeginsATraceLinkedToTheOuterOne) {
   EXPECT_NE(root.trace_id, outer.trace_id);
   EXPECT_EQ(root.tag("metadata"), "more");
   EXPECT_EQ(root.tag("inside"), true);
-  EXPECT_EQ(root.tag("linked.traceId"), outer.trace_id.ToHex());
-  EXPECT_EQ(root.tag("linked.spanId"), outer.span_id.ToHex());
+  ASSERT_EQ(root.links.size(), 1u);
+  EXPECT_EQ(root.links[0].trace_id, outer.trace_id);
+  EXPECT_EQ(root.links[0].span_id, outer.span_id);
   EXPECT_THROW(WithNewContext({}, [] { throw std::runtime_error("x"); }), std::runtime_error);
   EXPECT_TRUE(capture.One("context").failed);
-  EXPECT_FALSE(capture.One("context").tag("linked.traceId"));
+  EXPECT_TRUE(capture.One("context").links.empty());
 }
 
 TEST(ContextTest, TagsOfTheTraceGoToItsOutermostSpanLogsToTheCurrentOne) {

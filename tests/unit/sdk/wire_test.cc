@@ -95,6 +95,11 @@ TEST(WireTest, HelloBatchesHeartbeatGoodbye) {
   const WireMessage beat = OfKind(messages, kHeartbeat).back();
   EXPECT_GT(beat.rss_bytes, 1000000u);
   EXPECT_GT(beat.sdk_cpu_ns, 0u);
+  EXPECT_EQ(beat.sample_rate, 1);
+  const Stats stats = GetStats();
+  EXPECT_GT(stats.highest_ring_fill, 0);
+  EXPECT_LE(stats.highest_ring_fill, 1);
+  EXPECT_GT(stats.sender_cpu_ns, 0u);
   const WireMessage& goodbye = messages.back();
   EXPECT_EQ(goodbye.kind, kGoodbye);
   EXPECT_EQ(goodbye.batched_before, 10u);

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -48,6 +49,7 @@ class [[nodiscard]] TracedFuture {
     Ender ender{this, "future.get"};
     return internal::RunTraced(span_, [this]() -> decltype(auto) { return future_.get(); });
   }
+  // As std::future's; each that finds the work done ends the span.
   void wait() {
     future_.wait();
     EndBy("future.wait");
@@ -60,6 +62,7 @@ class [[nodiscard]] TracedFuture {
   auto wait_until(const Time& time) {
     return EndIfReady(future_.wait_until(time));
   }
+  // Whether there is still a result to get.
   bool valid() const noexcept { return future_.valid(); }
   // The plain future; the span ends here.
   Future Release() && {
@@ -68,6 +71,7 @@ class [[nodiscard]] TracedFuture {
   }
   operator Future() && { return std::move(*this).Release(); }  // NOLINT(google-explicit-constructor)
 
+  // For tags while the work goes on.
   Span& span() noexcept { return span_; }
 
  private:
@@ -132,6 +136,7 @@ class [[nodiscard]] TracedAwaitable {
   TracedAwaitable(Awaitable&& awaitable, Span&& span) noexcept
       : awaitable_(std::move(awaitable)), span_(std::move(span)) {}
 
+  // What co_await uses.
   class Awaiter {
    public:
     explicit Awaiter(TracedAwaitable* traced)
@@ -167,5 +172,7 @@ class [[nodiscard]] TracedAwaitable {
 #endif  // __cpp_impl_coroutine
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_ASYNC_H_

@@ -12,6 +12,7 @@
 #include "spanwatch/ids.h"
 #include "spanwatch/value.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 namespace internal {
@@ -42,6 +43,7 @@ class Context {
   static Context FromTraceparent(std::string_view traceparent, std::string_view tracestate = {},
                                  std::string_view baggage = {}) noexcept;
 
+  // Whether it stands for a span: has both ids.
   bool IsValid() const noexcept { return trace_id_.IsValid() && span_id_.IsValid(); }
   TraceId trace_id() const noexcept { return trace_id_; }
   SpanId span_id() const noexcept { return span_id_; }
@@ -139,5 +141,7 @@ auto Bind(Fn&& fn) {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_CONTEXT_H_

@@ -27,6 +27,7 @@
 #include "spanwatch/async.h"
 #include "spanwatch/context.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 namespace internal {
@@ -151,5 +152,7 @@ class TracedPromise {
 #endif  // __cpp_impl_coroutine
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_COROUTINE_H_

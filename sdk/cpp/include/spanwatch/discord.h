@@ -22,6 +22,7 @@
 #include "spanwatch/redaction.h"
 #include "spanwatch/span.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -98,5 +99,7 @@ auto WrapMessageHandler(Handler&& handler) {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_DISCORD_H_

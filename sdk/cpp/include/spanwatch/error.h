@@ -31,6 +31,7 @@
 
 #include "spanwatch/names.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 // Specialise for types of your own; `kNone` says that the type is not specialised.
@@ -181,5 +182,7 @@ Span& Span::FailIfError(const T& result) noexcept {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_ERROR_H_

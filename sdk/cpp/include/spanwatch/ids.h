@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 namespace ids_internal {
@@ -40,7 +41,9 @@ struct TraceId {
   std::uint64_t hi = 0;
   std::uint64_t lo = 0;
 
+  // Not all zero, which is no id.
   bool IsValid() const noexcept { return (hi | lo) != 0; }
+  // 32 digits, in lower case. May throw std::bad_alloc.
   std::string ToHex() const {
     std::string text(32, '0');
     ids_internal::AppendHex(hi, text.data());
@@ -65,12 +68,15 @@ struct TraceId {
 struct SpanId {
   std::uint64_t value = 0;
 
+  // Not zero, which is no id.
   bool IsValid() const noexcept { return value != 0; }
+  // 16 digits, in lower case.
   std::string ToHex() const {
     std::string text(16, '0');
     ids_internal::AppendHex(value, text.data());
     return text;
   }
+  // 16 hex digits; as TraceId::FromHex.
   static bool FromHex(std::string_view text, SpanId* out) noexcept {
     SpanId id;
     if (text.size() != 16 || !ids_internal::ParseHex(text, &id.value) || !id.IsValid()) return false;
@@ -82,5 +88,7 @@ struct SpanId {
 };
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_IDS_H_

@@ -28,6 +28,7 @@
 #include "spanwatch/profiles.h"
 #include "spanwatch/span.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 // Tags that own their texts: what tag extractors return. A value.
@@ -54,11 +55,13 @@ class TagList {
 
   TagList() = default;
   TagList(std::initializer_list<Entry> entries) : entries_(entries) {}
+  // One more, after the others.
   template <typename T>
   TagList& Add(std::string key, const T& value) {
     entries_.emplace_back(std::move(key), value);
     return *this;
   }
+  // In the order of adding.
   const std::vector<Entry>& entries() const noexcept { return entries_; }
 
  private:
@@ -290,5 +293,7 @@ auto InstrumentServices(const InstrumentSetOptions& options, Services... service
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_INSTRUMENT_H_

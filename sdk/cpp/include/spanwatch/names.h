@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -110,5 +111,7 @@ constexpr std::string_view OperationName() {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_NAMES_H_

@@ -10,6 +10,7 @@
 #include "spanwatch/redaction.h"
 #include "spanwatch/span.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 // What Start() takes. What the program sets wins; else the environment variable; else the default. A bad value (here or
@@ -26,7 +27,8 @@ struct Options {
   // TRACING_ENABLED (true, false). TRACING_ENABLED=false turns tracing off even when the program says kYes.
   Enabled enabled = Enabled::kFromEnvironment;
   // TRACING_SAMPLE_RATE: share of the traces that are kept, 0..1 (in the environment also "10%"); default 1. Decided by
-  // trace id when a trace starts; failed spans are always kept. Negative: not given. The sidecar can change it.
+  // trace id when a trace starts; failed spans are always kept. Negative: not given. The sidecar can lower it
+  // (ingest.sample_rate of its configuration), at run time, and never raises it above this.
   double sample_rate = -1;
   // Added to the resource that all spans carry; wins over OTEL_RESOURCE_ATTRIBUTES ("key=value,key=value").
   std::vector<std::pair<std::string, std::string>> resource_attributes;
@@ -53,5 +55,7 @@ bool Start(const Options& options = Options()) noexcept;
 std::uint64_t Shutdown(std::uint32_t deadline_ms = 1000) noexcept;
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_OPTIONS_H_

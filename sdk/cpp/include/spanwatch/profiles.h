@@ -13,6 +13,7 @@
 
 #include "spanwatch/span.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -120,8 +121,10 @@ struct PlainProfile {
   // All are called with a span that records; before the call, or (ResultTags) after it returned.
   template <typename Service>
   static void ServiceTags(Span&, const Service&) {}
+  // Tags from the arguments of a call.
   template <typename... Args>
   static void CallTags(Span&, std::string_view, const Args&...) {}
+  // Tags from what a call returned.
   template <typename Result>
   static void ResultTags(Span&, std::string_view, const Result&) {}
 };
@@ -137,6 +140,7 @@ struct LlmProfile : PlainProfile {
                                                             "cleanup", "shutdown", "stats", "model*"};
   static constexpr bool kLooksAtResults = true;
 
+  // Tags that every call has.
   template <typename Service>
   static void ServiceTags(Span& span, const Service& service) {
     using namespace internal;  // NOLINT(google-build-using-namespace)
@@ -150,11 +154,13 @@ struct LlmProfile : PlainProfile {
     Request(span, service);
     TagVersion(span, service);
   }
+  // Tags from the arguments of a call.
   template <typename... Args>
   static void CallTags(Span& span, std::string_view, const Args&... args) {
     bool has_prompt = false;
     (Argument(span, args, &has_prompt), ...);
   }
+  // Tags from what a call returned.
   template <typename Result>
   static void ResultTags(Span& span, std::string_view, const Result& result) {
     using namespace internal;  // NOLINT(google-build-using-namespace)
@@ -195,15 +201,18 @@ struct ConversationProfile : PlainProfile {
                                                             "clear", "stats", "getStats", "cleanup"};
   static constexpr bool kLooksAtResults = true;
 
+  // Tags that every call has.
   template <typename Service>
   static void ServiceTags(Span& span, const Service& service) {
     span.SetTag("operationType", "conversation");
     internal::TagVersion(span, service);
   }
+  // Tags from the arguments of a call.
   template <typename... Args>
   static void CallTags(Span& span, std::string_view, const Args&... args) {
     (internal::TagLength<internal::ReadContent>(span, "messageLength", args), ...);
   }
+  // Tags from what a call returned.
   template <typename Result>
   static void ResultTags(Span& span, std::string_view, const Result& result) {
     if constexpr (!internal::kIsText<Result>) internal::TagNumber<internal::ReadSize>(span, "messageCount", result);
@@ -217,15 +226,18 @@ struct ContextProfile : PlainProfile {
                                                             "clear", "stats", "getStats", "cleanup"};
   static constexpr bool kLooksAtResults = true;
 
+  // Tags that every call has.
   template <typename Service>
   static void ServiceTags(Span& span, const Service& service) {
     span.SetTag("operationType", "context_management");
     internal::TagVersion(span, service);
   }
+  // Tags from the arguments of a call.
   template <typename... Args>
   static void CallTags(Span& span, std::string_view, const Args&... args) {
     (internal::TagLength<internal::ReadContent>(span, "messageLength", args), ...);
   }
+  // Tags from what a call returned.
   template <typename Result>
   static void ResultTags(Span& span, std::string_view, const Result& result) {
     internal::TagNumber<internal::ReadSize>(span, "contextSize", result);
@@ -238,11 +250,13 @@ struct HealthProfile : PlainProfile {
   static constexpr std::array<std::string_view, 7> kSkip = {"get*", "set*", "is*", "start", "stop", "stats", "cleanup"};
   static constexpr bool kLooksAtResults = true;
 
+  // Tags that every call has.
   template <typename Service>
   static void ServiceTags(Span& span, const Service& service) {
     span.SetTag("operationType", "health_check");
     internal::TagVersion(span, service);
   }
+  // Tags from what a call returned.
   template <typename Result>
   static void ResultTags(Span& span, std::string_view, const Result& result) {
     if constexpr (std::is_same_v<std::decay_t<Result>, bool>) span.SetTag("healthy", result);
@@ -251,5 +265,7 @@ struct HealthProfile : PlainProfile {
 };
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_PROFILES_H_

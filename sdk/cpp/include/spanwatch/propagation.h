@@ -13,6 +13,7 @@
 
 #include "spanwatch/context.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -76,5 +77,7 @@ Context ExtractFrom(const Headers& headers) {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_PROPAGATION_H_

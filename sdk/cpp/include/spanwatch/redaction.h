@@ -19,8 +19,10 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
+// How much is taken out.
 enum class RedactionMode : std::uint8_t {
   kFromEnvironment,  // TRACING_REDACTION: default, strict or off; else kDefault
   kDefault,          // keys that say so lose their values, shapes of secrets are replaced everywhere
@@ -52,5 +54,7 @@ std::string HashUserId(std::string_view id) noexcept;
 std::string HashUserId(std::uint64_t id) noexcept;
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_REDACTION_H_

@@ -18,8 +18,10 @@
 #include "spanwatch/ids.h"
 #include "spanwatch/value.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
+// The part that a span has in a call between processes; OpenTelemetry's kinds and numbers.
 enum class SpanKind : std::uint8_t { kInternal = 1, kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5 };
 
 namespace internal {
@@ -137,7 +139,7 @@ class [[nodiscard]] Span {
     return *this;
   }
 
-  // Says that another trace led to this one, without being its parent: tags `linked.traceId` and `linked.spanId`.
+  // Says that another trace led to this one, without being its parent: an OTLP link. Counts as one of the 32 logs.
   Span& LinkTo(const Context& other) noexcept {
     if (handle_.slot != nullptr && other.IsValid()) internal::LinkSpan(handle_, other);
     return *this;
@@ -170,5 +172,7 @@ class [[nodiscard]] Span {
 #include "spanwatch/async.h"   // NOLINT: after Span
 #include "spanwatch/error.h"   // NOLINT
 #include "spanwatch/traced.h"  // NOLINT
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_SPAN_H_

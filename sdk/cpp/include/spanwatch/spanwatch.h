@@ -1,6 +1,6 @@
 // Spanwatch, what every program needs: Start and Shutdown, Span and Traced, Context, GetStats and SetGauge. Besides,
 // each to be included by itself: instrument.h (services), discord.h (messages), coroutine.h, propagation.h (headers),
-// testing.h (spans in memory).
+// testing.h (spans in memory), circuit_breaker.h, count_allocations.h (in one source file).
 #ifndef SPANWATCH_SPANWATCH_H_
 #define SPANWATCH_SPANWATCH_H_
 

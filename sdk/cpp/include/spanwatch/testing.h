@@ -24,6 +24,7 @@
 #include "spanwatch/span.h"
 #include "spanwatch/value.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace testing {
 
@@ -38,6 +39,7 @@ class CapturedValue {
 
   // Whether there is a value at all.
   explicit operator bool() const noexcept { return has_value(); }
+  // The same, by a name.
   bool has_value() const noexcept { return type_ != kNone; }
   // "gemini", "512", "0.5", "true"; "(none)" without a value.
   std::string ToString() const;
@@ -78,8 +80,10 @@ class CapturedValue {
   std::uint64_t bits_ = 0;
 };
 
+// By their keys.
 using CapturedTags = std::map<std::string, CapturedValue>;
 
+// What AddLog wrote on the span, in the order of writing.
 struct CapturedLog {
   LogLevel level = LogLevel::kInfo;
   std::string text;
@@ -93,6 +97,12 @@ struct CapturedError {
   std::string causes;  // "type: message" a line, the outermost first; empty: none
 };
 
+// A span of another trace that led to this one: Span::LinkTo, WithNewContext.
+struct CapturedLink {
+  TraceId trace_id;
+  SpanId span_id;
+};
+
 // A span that has ended. A value.
 struct CapturedSpan {
   std::string name;
@@ -103,6 +113,7 @@ struct CapturedSpan {
   CapturedTags tags;
   std::vector<CapturedLog> logs;
   std::vector<CapturedError> errors;
+  std::vector<CapturedLink> links;
   bool failed = false;
   std::string error_type;     // of the last failure; also the tag "error.type"
   std::string error_message;  // of the last failure
@@ -131,6 +142,7 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
+  // Whether it captures: not while another one does, or a former sender thread still runs.
   bool ok() const noexcept { return state_ != nullptr; }
 
   // All spans that ended since construction or Clear(), in the order in which they ended.
@@ -153,5 +165,7 @@ class Capture {
 
 }  // namespace testing
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_TESTING_H_

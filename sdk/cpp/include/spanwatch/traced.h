@@ -14,6 +14,7 @@
 #include "spanwatch/context.h"
 #include "spanwatch/error.h"
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 namespace internal {
 
@@ -150,7 +151,7 @@ auto TraceTask(internal::KeptName name, Fn&& fn) {
 
 // Runs fn in the root of a new trace, whatever is current: for a piece of work that stands for itself (a message, a
 // job). The metadata are the root's tags; its name is the value of "source", else "context". Where a span was current,
-// the tags `linked.traceId` and `linked.spanId` say which. What comes out is as of Traced().
+// the root is linked to it. What comes out is as of Traced().
 //   spanwatch::WithNewContext({{"source", "nightly_cleanup"}}, [](spanwatch::Span& span) { ... });
 template <typename Fn>
 decltype(auto) WithNewContext(std::initializer_list<Tag> metadata, Fn&& fn) {
@@ -168,5 +169,7 @@ decltype(auto) WithNewContext(std::initializer_list<Tag> metadata, Fn&& fn) {
 }
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_TRACED_H_

@@ -12,6 +12,7 @@
 
 #define SPANWATCH_INLINE inline __attribute__((always_inline))
 
+#pragma GCC visibility push(default)
 namespace spanwatch {
 
 // A name, a key or a text. Made implicitly from literals, const char* (nullptr is empty), std::string,
@@ -32,6 +33,7 @@ class Text {
   SPANWATCH_INLINE Text(const std::string& text) noexcept  // NOLINT(google-explicit-constructor)
       : data_(text.data()), size_(Clamp(text.size())) {}
 
+  // Valid as long as what it was made from. Not ended by a zero.
   const char* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
   std::string_view view() const noexcept { return {data_, size_}; }
@@ -77,6 +79,7 @@ class Value {
     return value;
   }
 
+  // Which of these it is.
   Type type() const noexcept { return type_; }
   const Text& text() const noexcept { return text_; }         // REQUIRES: type() == kText
   std::int64_t integer() const noexcept { return integer_; }  // REQUIRES: type() is kInt or kBool
@@ -108,6 +111,7 @@ class Value {
   Type type_;
 };
 
+// How grave a log is. Options::log_level and TRACING_LOG_LEVEL say from which one on they are kept.
 enum class LogLevel : std::uint8_t { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
 
 // One key and its value: `span.SetTags({{"model", "gemini"}, {"tokens", 512}})`.
@@ -117,5 +121,7 @@ struct Tag {
 };
 
 }  // namespace spanwatch
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_VALUE_H_

@@ -1,11 +1,11 @@
-#include "sdk/cpp/src/redact_keys.h"
+#include "sdk/cpp/redact/keys.h"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 namespace {
 
 // Ends of names, whatever stands before ("dbpassword"). In lower case, without '-' and '_'.
@@ -266,4 +266,4 @@ bool IsHarmlessKey(std::string_view key) noexcept {
   });
 }
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact

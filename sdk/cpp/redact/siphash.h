@@ -1,11 +1,11 @@
 // SipHash-2-4 with a 128-bit result: a keyed hash for short texts (Aumasson and Bernstein, 2012). Pure; any thread.
-#ifndef SPANWATCH_SDK_CPP_SRC_SIPHASH_H_
-#define SPANWATCH_SDK_CPP_SRC_SIPHASH_H_
+#ifndef SPANWATCH_SDK_CPP_REDACT_SIPHASH_H_
+#define SPANWATCH_SDK_CPP_REDACT_SIPHASH_H_
 
 #include <cstdint>
 #include <string_view>
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 
 struct HashKey {
   std::uint64_t k0 = 0, k1 = 0;  // bytes 0..7 and 8..15, little endian
@@ -21,6 +21,6 @@ Hash128 SipHash(const HashKey& key, std::string_view text) noexcept;
 // Writes 32 hex digits, the bytes in order.
 void PutHex(const Hash128& hash, char* out) noexcept;
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact
 
-#endif  // SPANWATCH_SDK_CPP_SRC_SIPHASH_H_
+#endif  // SPANWATCH_SDK_CPP_REDACT_SIPHASH_H_

@@ -1,14 +1,14 @@
 // The shapes that RedactText looks for. Internal to it. Pure; any thread. Each looks a bounded way around, or to the
 // end of what it then matches: the whole scan stays linear.
-#ifndef SPANWATCH_SDK_CPP_SRC_REDACT_SHAPES_H_
-#define SPANWATCH_SDK_CPP_SRC_REDACT_SHAPES_H_
+#ifndef SPANWATCH_SDK_CPP_REDACT_SHAPES_H_
+#define SPANWATCH_SDK_CPP_REDACT_SHAPES_H_
 
 #include <cstddef>
 #include <string_view>
 
-#include "sdk/cpp/src/redact_text.h"
+#include "sdk/cpp/redact/text.h"
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 
 // text[begin, end) is to be replaced. end == 0: nothing was found.
 struct Match {
@@ -49,9 +49,9 @@ inline bool MayBeAround(std::string_view text, std::size_t at) noexcept {
   }
 }
 
-// The value after a name and text[at] = '=' or ':'; in redact_assignment.cc.
+// The value after a name and text[at] = '=' or ':'; in assignment.cc.
 Match FindAssigned(std::string_view text, std::size_t at, std::size_t floor) noexcept;
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact
 
-#endif  // SPANWATCH_SDK_CPP_SRC_REDACT_SHAPES_H_
+#endif  // SPANWATCH_SDK_CPP_REDACT_SHAPES_H_

@@ -1,10 +1,10 @@
-#include "sdk/cpp/src/redact_shapes.h"
+#include "sdk/cpp/redact/shapes.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 namespace {
 
 constexpr std::size_t kMaxLocalPart = 64, kMaxDomain = 255, kMaxUserInfo = 256;
@@ -281,4 +281,4 @@ Match FindAround(std::string_view text, std::size_t at, std::size_t floor) noexc
   }
 }
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact

@@ -1,8 +1,8 @@
-#include "sdk/cpp/src/siphash.h"
+#include "sdk/cpp/redact/siphash.h"
 
 #include <cstring>
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 namespace {
 
 constexpr std::uint64_t Rotate(std::uint64_t value, int bits) noexcept { return value << bits | value >> (64 - bits); }
@@ -79,4 +79,4 @@ void PutHex(const Hash128& hash, char* out) noexcept {
   }
 }
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact

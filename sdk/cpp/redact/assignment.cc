@@ -1,10 +1,10 @@
 // password=..., "apiKey": "...", Authorization: ..., also inside JSON inside a string (\"token\":\"...\").
 #include <algorithm>
 
-#include "sdk/cpp/src/redact_keys.h"
-#include "sdk/cpp/src/redact_shapes.h"
+#include "sdk/cpp/redact/keys.h"
+#include "sdk/cpp/redact/shapes.h"
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 namespace {
 
 constexpr std::size_t kMaxName = 64;
@@ -76,4 +76,4 @@ Match FindAssigned(std::string_view text, std::size_t at, std::size_t floor) noe
   return IsStrongSecretName(name) ? Value(text, value) : Match{};
 }
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact

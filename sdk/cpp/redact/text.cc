@@ -1,13 +1,13 @@
 // One pass over the text. Most of it is runs of word characters, [A-Za-z0-9_-], which cost a table look-up a byte; a
 // run whose length and first character allow it is compared with the shapes of tokens when it ends, and a few other
 // characters look around themselves.
-#include "sdk/cpp/src/redact_text.h"
+#include "sdk/cpp/redact/text.h"
 
 #include <array>
 
-#include "sdk/cpp/src/redact_shapes.h"
+#include "sdk/cpp/redact/shapes.h"
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 namespace {
 
 constexpr std::uint8_t kPlain = 0, kWord = 1, kTrigger = 2;
@@ -20,12 +20,40 @@ constexpr std::array<std::uint8_t, 256> MakeClasses() {
 }
 constexpr std::array<std::uint8_t, 256> kClasses = MakeClasses();
 
+// Where the result goes: texts and marks in turn, after Begin.
+class BufferSink {
+ public:
+  BufferSink(std::size_t limit, TextBuffer* out) noexcept : limit_(limit), out_(out) {}
+  void Begin() noexcept { out_->Clear(limit_); }
+  void Text(std::string_view text) noexcept { out_->Append(text); }
+  void Mark(Redacted kind) noexcept { out_->AppendMark(kind); }
+
+ private:
+  const std::size_t limit_;
+  TextBuffer* const out_;
+};
+
+class StringSink {
+ public:
+  StringSink(std::string* out, RedactedCounts* counts) noexcept : out_(out), counts_(counts) {}
+  void Begin() { out_->clear(); }
+  void Text(std::string_view text) { out_->append(text); }
+  void Mark(Redacted kind) {
+    out_->append(RedactedMark(kind));
+    ++(*counts_)[static_cast<std::size_t>(kind)];
+  }
+
+ private:
+  std::string* const out_;
+  RedactedCounts* const counts_;
+};
+
+template <typename Sink>
 class TextScanner {
  public:
-  TextScanner(std::string_view text, std::size_t limit, TextBuffer* out) noexcept
-      : text_(text), limit_(limit), out_(out) {}
+  TextScanner(std::string_view text, Sink sink) noexcept : text_(text), sink_(sink) {}
 
-  std::uint32_t Run() noexcept {
+  std::uint32_t Run() {
     const std::size_t size = text_.size();
     std::size_t run = 0;  // where the run of word characters began
     for (std::size_t i = 0; i <= size; ++i) {
@@ -41,21 +69,21 @@ class TextScanner {
         run = i + 1;
       }
     }
-    if (found_ > 0) out_->Append(text_.substr(done_));
+    if (found_ > 0) sink_.Text(text_.substr(done_));
     return found_;
   }
 
  private:
   // Replaces what was found. False: it overlaps what is replaced already.
-  bool Take(const Match& match) noexcept {
+  bool Take(const Match& match) {
     if (match.begin < done_) return false;
-    if (found_++ == 0) out_->Clear(limit_);
+    if (found_++ == 0) sink_.Begin();
     // A match that is cut at its longest may end inside a character: that goes whole.
     std::size_t begin = match.begin, end = match.end;
     for (int i = 0; i < 3 && begin > done_ && IsContinuation(begin); ++i) --begin;
     for (int i = 0; i < 3 && IsContinuation(end); ++i) ++end;
-    out_->Append(text_.substr(done_, begin - done_));
-    out_->AppendMark(match.kind);
+    sink_.Text(text_.substr(done_, begin - done_));
+    sink_.Mark(match.kind);
     done_ = end;
     return true;
   }
@@ -65,24 +93,35 @@ class TextScanner {
   }
 
   const std::string_view text_;
-  const std::size_t limit_;
-  TextBuffer* const out_;
-  std::size_t done_ = 0;  // text before this is in out_, if anything was found
+  Sink sink_;
+  std::size_t done_ = 0;  // text before this is in the sink, if anything was found
   std::uint32_t found_ = 0;
 };
 
-constexpr std::array<std::string_view, 11> kMarks = {
+constexpr std::array<std::string_view, 12> kMarks = {
     "[redacted:email]",   "[redacted:mention]",     "[redacted:phone]",  "[redacted:api_key]",
     "[redacted:token]",   "[redacted:credentials]", "[redacted:secret]", "[redacted:key]",
-    "[redacted:content]", "[redacted:strict]",      "[redacted:cut]",
+    "[redacted:content]", "[redacted:depth]",       "[redacted:strict]", "[redacted:cut]",
 };
+static_assert(static_cast<std::size_t>(Redacted::kDepth) + 1 == kRedactedKinds &&
+              static_cast<std::size_t>(Redacted::kCut) + 1 == kMarks.size());
 
 }  // namespace
 
 std::string_view RedactedMark(Redacted kind) noexcept { return kMarks[static_cast<std::size_t>(kind)]; }
 
-std::uint32_t RedactText(std::string_view text, std::size_t limit, TextBuffer* out) noexcept {
-  return text.size() < kShortestSecret ? 0 : TextScanner(text, limit, out).Run();
+std::string_view RedactedName(Redacted kind) noexcept {
+  const std::string_view mark = RedactedMark(kind);
+  const std::size_t colon = mark.find(':');
+  return {mark.data() + colon + 1, mark.size() - colon - 2};
 }
 
-}  // namespace spanwatch::internal
+std::uint32_t RedactText(std::string_view text, std::size_t limit, TextBuffer* out) noexcept {
+  return text.size() < kShortestSecret ? 0 : TextScanner(text, BufferSink(limit, out)).Run();
+}
+
+bool RedactText(std::string_view text, std::string* out, RedactedCounts* counts) {
+  return text.size() >= kShortestSecret && TextScanner(text, StringSink(out, counts)).Run() > 0;
+}
+
+}  // namespace spanwatch::redact

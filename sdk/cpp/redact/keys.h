@@ -1,18 +1,18 @@
-// What the key of a tag says about its value. The same rules as the sidecar has for OTLP
-// (sidecar/ingest/redact_keys.h): tests/vectors/redaction.txt holds both to them. Pure; any thread.
-#ifndef SPANWATCH_SDK_CPP_SRC_REDACT_KEYS_H_
-#define SPANWATCH_SDK_CPP_SRC_REDACT_KEYS_H_
+// What the key of a tag says about its value: for the SDK's spans and for OTLP that reaches the sidecar. Pure; any
+// thread.
+#ifndef SPANWATCH_SDK_CPP_REDACT_KEYS_H_
+#define SPANWATCH_SDK_CPP_REDACT_KEYS_H_
 
 #include <cstdint>
 #include <string_view>
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 
 enum class KeyVerdict : std::uint8_t {
   kKeep,
   kSecret,    // the value is a secret or names a person: userEmail, http.request.header.authorization, openai-api-key
   kContent,   // what people wrote or a model answered: gen_ai.input.messages, message.content
-  kUnlisted,  // in strict mode: text is not kept
+  kUnlisted,  // in the SDK's strict mode: text is not kept. JudgeKey never says so
 };
 
 // Letter case, '-' and '_' do not count; the end of the name decides: "user.email", "db_password", "discordToken".
@@ -35,6 +35,6 @@ bool IsHarmlessKey(std::string_view key) noexcept;
 
 constexpr char LowerChar(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-}  // namespace spanwatch::internal
+}  // namespace spanwatch::redact
 
-#endif  // SPANWATCH_SDK_CPP_SRC_REDACT_KEYS_H_
+#endif  // SPANWATCH_SDK_CPP_REDACT_KEYS_H_

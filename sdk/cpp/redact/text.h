@@ -1,17 +1,20 @@
-// Finds personal data and secrets in text by their shapes, and replaces them by marks as "[redacted:email]". The same
-// shapes and marks as the sidecar has for OTLP (sidecar/ingest/redact_text.h): tests/vectors/redaction.txt holds both
-// to them. Linear in the text, no allocation. Replacing again changes nothing. Pure; any thread.
-#ifndef SPANWATCH_SDK_CPP_SRC_REDACT_TEXT_H_
-#define SPANWATCH_SDK_CPP_SRC_REDACT_TEXT_H_
+// Finds personal data and secrets in text by their shapes, and replaces them by marks as "[redacted:email]": for the
+// SDK before spans leave the process, for the sidecar in OTLP that nobody redacted. tests/vectors/redaction.txt holds
+// both ends to the same results. Linear in the text; clean text costs about a nanosecond a byte and no allocation.
+// Replacing again changes nothing. Pure; any thread.
+#ifndef SPANWATCH_SDK_CPP_REDACT_TEXT_H_
+#define SPANWATCH_SDK_CPP_REDACT_TEXT_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
-#include "sdk/cpp/src/record.h"
+#include "sdk/cpp/redact/utf8.h"
 
-namespace spanwatch::internal {
+namespace spanwatch::redact {
 
 enum class Redacted : std::uint8_t {
   kEmail,
@@ -23,14 +26,20 @@ enum class Redacted : std::uint8_t {
   kSecret,       // what is assigned to a secret name: password=...
   kKey,          // the value of a tag with such a key
   kContent,      // the value of a tag that holds what people wrote
-  kStrict,       // text under a key that is not on the allow list
-  kCut,          // the last word of a text that was cut, perhaps within a secret
+  kDepth,        // arrays and maps too deep to look through
+  // The SDK's alone:
+  kStrict,  // text under a key that is not on the allow list
+  kCut,     // the last word of a text that was cut, perhaps within a secret
 };
+inline constexpr std::size_t kRedactedKinds = 10;  // that the sidecar places and counts
+using RedactedCounts = std::array<std::uint64_t, kRedactedKinds>;
 
+std::string_view RedactedName(Redacted kind) noexcept;  // "email": [a-z_]
 std::string_view RedactedMark(Redacted kind) noexcept;  // "[redacted:email]"
 
 // A text becomes at most this many times as long ("://a@" is the worst), and never longer than its limit.
 inline constexpr std::size_t kRedactedGrowth = 6;
+inline constexpr std::size_t kMaxBufferBytes = 4096;
 inline constexpr std::size_t kShortestSecret = 6;  // a@b.cc: nothing is found in less
 
 // Text of at most `limit` bytes; what does not fit is left out from there on. Threads: one.
@@ -60,12 +69,16 @@ class TextBuffer {
   std::size_t size_ = 0;
   std::size_t limit_ = 0;
   bool full_ = false;
-  char data_[kMaxTextBytes];
+  char data_[kMaxBufferBytes];
 };
 
 // How many places were replaced. 0: `text` is clean, `out` untouched. Else `out`, cleared to `limit`, holds the result.
 std::uint32_t RedactText(std::string_view text, std::size_t limit, TextBuffer* out) noexcept;
 
-}  // namespace spanwatch::internal
+// The same without a limit. False: `text` is clean, `out` and `counts` untouched. Else `out` is set and `counts`
+// increased. May throw std::bad_alloc.
+bool RedactText(std::string_view text, std::string* out, RedactedCounts* counts);
 
-#endif  // SPANWATCH_SDK_CPP_SRC_REDACT_TEXT_H_
+}  // namespace spanwatch::redact
+
+#endif  // SPANWATCH_SDK_CPP_REDACT_TEXT_H_
