@@ -69,6 +69,10 @@ tl::expected<config::Config, std::vector<config::Problem>> LoadConfig(const conf
     if (problem.empty()) continue;
     problems.push_back({"", 0, 0, "receiver \"" + receiver.name + "\", " + receiver.url_source + ": " + problem});
   }
+  if (!config->watchdog.url.empty()) {
+    const std::string problem = notify::WatchdogUrlProblem(config->watchdog.url);
+    if (!problem.empty()) problems.push_back({"", 0, 0, "watchdog, " + config->watchdog.url_source + ": " + problem});
+  }
   if (!problems.empty()) return tl::make_unexpected(std::move(problems));
   return config;
 }
@@ -89,21 +93,6 @@ void SetUpLog(config::LogLevel level) {
     return created;
   }();
   logger->set_level(SpdlogLevel(level));
-}
-
-const core::Receiver* RoutedReceiver(const config::Config& config) {
-  for (const core::Receiver& receiver : config.routing.receivers) {
-    if (receiver.name == config.routing.route.receiver) return &receiver;
-  }
-  return nullptr;
-}
-
-std::string WhyNothingIsPosted(const config::Config& config) {
-  const core::Receiver* receiver = RoutedReceiver(config);
-  if (receiver == nullptr) return "nothing is posted: there is no receiver";
-  if (!receiver->url.empty()) return "";
-  const bool is_file = receiver->url_source.starts_with("file ");
-  return "nothing is posted: " + receiver->url_source + (is_file ? " is empty" : " is not set");
 }
 
 std::string ListenUrl(const config::ListenAddress& address, int port) {
@@ -132,6 +121,7 @@ tl::expected<void, std::string> App::Start() {
   engine_ = std::make_unique<core::Engine>(core::Limits{}, std::make_shared<core::RuleSet>());
   StartNotifier(config);
   StartForwarder(config);
+  watchdog_ = std::make_unique<notify::Watchdog>(WatchdogOptions(config));
   auto result = StartIngest(config);
   if (result) result = StartOtlp(config);
   if (result) result = StartHttp(config);
@@ -142,11 +132,13 @@ tl::expected<void, std::string> App::Start() {
   if (config.external_url_is_default && config.http.port == 0) notifier_->Reconfigure(NotifierOptions(config));
   ready_.store(true);
   LogStart(config);
+  StartWatchdog(config);
   return {};
 }
 
 void App::Stop() {
   ready_.store(false);
+  if (watchdog_ != nullptr) watchdog_->Stop();
   // Both wait for requests at work; side by side, so that the whole stop stays short.
   std::thread otlp([this] {
     if (otlp_server_ != nullptr) otlp_server_->Stop();
@@ -178,6 +170,7 @@ notify::Options App::NotifierOptions(const config::Config& config) const {
   options.version = SPANWATCH_VERSION;
   if (state_ != nullptr) options.state_path = state_->notify_database();
   options.hold_until_reconcile = true;
+  options.compile_pattern = PatternCompiler();
   return options;
 }
 
@@ -239,7 +232,9 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
   sources.http = [this] { return HttpCounts(); };
   sources.journal = [this] { return JournalCounts(); };
   sources.outbox = [this] { return OutboxCounts(); };
+  sources.routing = [this] { return RoutingCounts(); };
   sources.forward = [this] { return ForwardCounts(); };
+  sources.watchdog = [this] { return WatchdogCounts(); };
   exposition_ = std::make_unique<metrics::Exposition>(std::move(sources));
 
   http::Options options;
@@ -264,6 +259,7 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
     return http::KeptTrace{std::move(copy->trace), {true, copy->cut, std::move(copy->alerts)}};
   };
   hooks.encode_otlp = ingest::EncodeOtlp;
+  SetRoutingHooks(&hooks);
   server_ = std::make_unique<http::Server>(std::move(options), std::move(hooks));
   return server_->Start();
 }
@@ -298,17 +294,7 @@ void App::LogStart(const config::Config& config) const {
   }
   if (!config.forward.endpoint.empty()) spdlog::info("forwarding traces to {}", config.forward.endpoint);
   if (!record_path_.empty()) spdlog::info("recording every input to {}", record_path_);
-  const std::string why = WhyNothingIsPosted(config);
-  if (why.empty()) {
-    spdlog::info("alerts go to receiver \"{}\" (Discord)", config.routing.route.receiver);
-  } else {
-    spdlog::warn("{}; alerts are shown at {}/", why, url);
-  }
-  for (const core::Receiver& receiver : config.routing.receivers) {
-    if (receiver.name == config.routing.route.receiver) continue;
-    spdlog::warn("receiver \"{}\" gets nothing: route.receiver is \"{}\"", receiver.name,
-                 config.routing.route.receiver);
-  }
+  LogReceivers(config, url);
 }
 
 tl::expected<void, std::string> App::Reload() {
@@ -357,6 +343,7 @@ tl::expected<void, std::string> App::TakeOver(config::Config config) {
   }
   notifier_->Reconfigure(NotifierOptions(config));
   forwarder_->Reconfigure(ForwarderOptions(config));
+  if (watchdog_ != nullptr) watchdog_->Reconfigure(WatchdogOptions(config));
   SetUpLog(config.log_level);
   spdlog::info("configuration loaded again, {} rules", config.rules->rules.size());
   if (!needs_restart.empty()) spdlog::warn("restart to take over: {}", Join(needs_restart, ", "));

@@ -1,8 +1,8 @@
 // The sidecar as a whole: owns every part, wires them, starts and stops them in order. It can be started in a test, on
 // port 0.
 //
-// Order of start: configuration, engine, notifier, forwarder, ingest, OTLP/HTTP, HTTP; of stop: the reverse. Threads:
-// Start and Stop by one thread, once each; Reload, StatusJson and port by any.
+// Order of start: configuration, engine, notifier, forwarder, ingest, OTLP/HTTP, HTTP, watchdog; of stop: the reverse.
+// Threads: Start and Stop by one thread, once each; Reload, StatusJson and port by any.
 #ifndef SPANWATCH_SIDECAR_APP_H_
 #define SPANWATCH_SIDECAR_APP_H_
 
@@ -23,6 +23,7 @@
 #include "sidecar/ingest/otlp_http.h"
 #include "sidecar/metrics/exposition.h"
 #include "sidecar/notify/notifier.h"
+#include "sidecar/notify/watchdog.h"
 #include "sidecar/state_directory.h"
 
 namespace spanwatch::app {
@@ -71,6 +72,9 @@ class App {
   tl::expected<void, std::string> StartIngest(const config::Config& config);
   tl::expected<void, std::string> StartHttp(const config::Config& config);
   tl::expected<void, std::string> StartOtlp(const config::Config& config);
+  void StartWatchdog(const config::Config& config);
+  notify::WatchdogOptions WatchdogOptions(const config::Config& config);
+  std::string WhyNotWell() const;
   void LogStart(const config::Config& config) const;
   notify::Options NotifierOptions(const config::Config& config) const;
   std::string ExternalUrl(const config::Config& config) const;
@@ -80,7 +84,10 @@ class App {
   core::AnalysisOptions AnalysisOptions() const EXCLUDES(mutex_);
   metrics::JournalCounts JournalCounts() const;
   metrics::OutboxCounts OutboxCounts() const;
+  metrics::RoutingCounts RoutingCounts() const;
+  void SetRoutingHooks(http::Hooks* hooks) const;
   metrics::ForwardCounts ForwardCounts() const;
+  metrics::WatchdogCounts WatchdogCounts() const;
   void AddOtlpCounts(metrics::HttpCounts* counts) const;
 
   const config::Sources sources_;
@@ -106,12 +113,17 @@ class App {
   std::unique_ptr<ingest::OtlpHttp> otlp_;         // null: off
   std::unique_ptr<http::OtlpServer> otlp_server_;  // null: off
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<notify::Watchdog> watchdog_;
 };
 
-// The receiver that alerts go to, or null if there is none.
-const core::Receiver* RoutedReceiver(const config::Config& config);
-// "nothing is posted: environment variable DISCORD_WEBHOOK_URL is not set"; empty if alerts are posted.
+// These and the hooks: app_routing.cc. Whether a route leads there.
+bool IsReached(const config::Config& config, const core::Receiver& receiver);
+// "nothing is posted: environment variable DISCORD_WEBHOOK_URL is not set"; empty if alerts are posted, to anybody.
 std::string WhyNothingIsPosted(const config::Config& config);
+std::string WhyNothingIsPosted(const core::Receiver& receiver);  // the same of one that a route leads to
+// Says once who is told and who is not. `url`: where alerts can be looked at.
+void LogReceivers(const config::Config& config, const std::string& url);
+notify::Options::CompilePattern PatternCompiler();
 // What `config.forward` means to the forwarder.
 forward::Options ForwarderOptions(const config::Config& config);
 // "http://127.0.0.1:9464".

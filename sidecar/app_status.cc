@@ -55,12 +55,27 @@ Json ForwardToJson(const forward::Status& status, const forward::Counters& count
           {"dropped", std::move(dropped)}};
 }
 
+Json WatchdogToJson(const config::Watchdog& watchdog, const notify::WatchdogStatus& status) {
+  return {{"configured", status.configured},
+          {"source", watchdog.url_source},
+          {"interval", static_cast<double>(watchdog.interval_ns) / 1e6},
+          {"pings", status.sent},
+          {"failures", status.failed},
+          {"withheld", status.withheld},
+          {"lastPing", TimeToJson(status.last_sent_ns)},
+          {"lastError", status.last_error},
+          {"problem", status.problem}};
+}
+
 Json ReceiverToJson(const config::Config& config, const core::Receiver& receiver,
                     const std::vector<notify::TargetStatus>& targets) {
-  const bool routed = receiver.name == config.routing.route.receiver;
-  Json json = {{"name", receiver.name}, {"kind", "discord"}, {"source", receiver.url_source}, {"used", routed}};
+  const bool routed = IsReached(config, receiver);
+  Json json = {{"name", receiver.name},
+               {"kind", core::ToString(receiver.kind)},
+               {"source", receiver.url_source},
+               {"used", routed}};
   if (!routed) return json;
-  const std::string why = WhyNothingIsPosted(config);
+  const std::string why = WhyNothingIsPosted(receiver);
   json["posting"] = why.empty();
   for (const notify::TargetStatus& target : targets) {
     if (target.name != receiver.name) continue;
@@ -114,6 +129,8 @@ std::string App::StatusJson() const {
                     {"note", outbox.note},       {"bytes", outbox.bytes},       {"pending", outbox.pending},
                     {"givenUp", outbox.given_up}};
   json["forward"] = ForwardToJson(forwarder_->GetStatus(), forwarder_->Counts());
+  json["watchdog"] =
+      WatchdogToJson(config.watchdog, watchdog_ == nullptr ? notify::WatchdogStatus{} : watchdog_->GetStatus());
   json["ingest"] = {{"records", ingest.records},
                     {"messages", ingest.messages},
                     {"bytes", ingest.bytes},

@@ -10,13 +10,20 @@
 
 namespace spanwatch::app {
 
-enum class Command { kServe, kCheck, kReplay, kVersion };
+enum class Command { kServe, kCheck, kTest, kReplay, kDoctor, kVersion };
+enum class Output { kAuto, kJson, kText };  // kAuto: text on a terminal, else JSON
 
 struct CommandLine {
   Command command = Command::kVersion;
-  config::Sources sources;         // serve, check
-  std::string record_path;         // serve
-  std::vector<std::string> files;  // check: what to check; replay: the one recording
+  config::Sources sources;              // serve, check, replay, doctor
+  std::string record_path;              // serve
+  std::vector<std::string> files;       // check, test: what to look at; replay: the one journal, recording or OTLP file
+  std::string only;                     // test: run those whose name contains this
+  bool show = false;                    // test: tell what happened in each
+  std::vector<std::string> rule_files;  // replay: instead of the rules that were in force
+  Output output = Output::kAuto;        // replay
+  std::size_t max_messages = 10;        // replay: shown as Discord would show them
+  bool send_test = false;               // doctor
 };
 
 // Exit statuses: 0 done, 1 failed (a message on stderr says what to do), 2 the command line is wrong.
@@ -30,7 +37,9 @@ std::variant<CommandLine, int> ParseCommandLine(int argc, const char* const* arg
 // Each runs one subcommand and returns the exit status.
 int RunServe(const CommandLine& command_line);
 int RunCheck(const CommandLine& command_line);
+int RunTest(const CommandLine& command_line);
 int RunReplay(const CommandLine& command_line);
+int RunDoctor(const CommandLine& command_line);
 
 // One line a problem on stderr, the place in bold on a terminal.
 void PrintProblems(const std::vector<config::Problem>& problems);

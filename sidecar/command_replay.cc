@@ -6,6 +6,9 @@
 #include "sidecar/app.h"
 #include "sidecar/command_line.h"
 #include "sidecar/replay.h"
+#include "sidecar/replay_table.h"
+#include "sidecar/rule_files.h"
+#include "sidecar/terminal.h"
 
 namespace spanwatch::app {
 namespace {
@@ -91,6 +94,41 @@ Json StatsToJson(const core::StatsView& stats) {
           {"incidentsDropped", stats.incidents_dropped}};
 }
 
+void PrintSummary(const Replayed& replayed, const core::Engine& engine, std::uint64_t transitions) {
+  std::array<char, 17> digest{};
+  std::snprintf(digest.data(), digest.size(), "%016llx", static_cast<unsigned long long>(engine.Digest()));
+  PrintLine({{"stats", StatsToJson(engine.Stats())},
+             {"source", replayed.source},
+             {"records", replayed.records},
+             {"fromNs", replayed.first_ns},
+             {"toNs", replayed.last_ns},
+             {"transitions", transitions},
+             {"torn", replayed.torn},
+             {"problems", replayed.problems},
+             {"digest", digest.data()}});
+}
+
+void TellProblems(const std::string& path, const Replayed& replayed) {
+  for (const std::string& problem : replayed.problems) {
+    std::fprintf(stderr, "spanwatch replay: %s: %s\n", path.c_str(), problem.c_str());
+  }
+  if (replayed.torn) {
+    std::fprintf(stderr, "spanwatch replay: %s ends in the middle of a record; all before it was folded\n",
+                 path.c_str());
+  }
+}
+
+// Null: those that were in force. Mistakes are printed, and *failed is set.
+std::shared_ptr<const core::RuleSet> OtherRules(const CommandLine& command_line, const config::Config& config,
+                                                bool* failed) {
+  if (command_line.rule_files.empty()) return nullptr;
+  auto rules = LoadRuleFiles(command_line.rule_files, config.thresholds);
+  if (rules) return std::make_shared<const core::RuleSet>(std::move(*rules));
+  PrintProblems(rules.error());
+  *failed = true;
+  return nullptr;
+}
+
 }  // namespace
 
 int RunReplay(const CommandLine& command_line) {
@@ -100,34 +138,35 @@ int RunReplay(const CommandLine& command_line) {
     PrintProblems(config.error());
     return kExitFailed;
   }
+  bool failed = false;
+  const auto rules = OtherRules(command_line, *config, &failed);
+  if (failed) return kExitFailed;
+  const Paint paint(STDOUT_FILENO);
+  const bool as_text =
+      command_line.output == Output::kText || (command_line.output == Output::kAuto && ::isatty(STDOUT_FILENO) == 1);
   core::Engine engine(core::Limits{}, std::make_shared<core::RuleSet>());
+  ReplayTable table(config->external_url, &engine, command_line.max_messages);
   std::uint64_t count = 0;
-  const auto replayed = Replay(path, *config, &engine, [&](const std::vector<core::Transition>& transitions) {
-    for (const core::Transition& transition : transitions) PrintLine(TransitionToJson(transition));
+  const auto replayed = Replay(path, *config, rules, &engine, [&](const std::vector<core::Transition>& transitions) {
+    for (const core::Transition& transition : transitions) {
+      if (as_text) {
+        table.Add(transition);
+      } else {
+        PrintLine(TransitionToJson(transition));
+      }
+    }
     count += transitions.size();
   });
   if (!replayed) {
     std::fprintf(stderr, "spanwatch replay: %s\n", replayed.error().c_str());
     return kExitFailed;
   }
-  std::array<char, 17> digest{};
-  std::snprintf(digest.data(), digest.size(), "%016llx", static_cast<unsigned long long>(engine.Digest()));
-  PrintLine({{"stats", StatsToJson(engine.Stats())},
-             {"source", replayed->source},
-             {"records", replayed->records},
-             {"fromNs", replayed->first_ns},
-             {"toNs", replayed->last_ns},
-             {"transitions", count},
-             {"torn", replayed->torn},
-             {"problems", replayed->problems},
-             {"digest", digest.data()}});
-  for (const std::string& problem : replayed->problems) {
-    std::fprintf(stderr, "spanwatch replay: %s: %s\n", path.c_str(), problem.c_str());
+  if (as_text) {
+    std::printf("%s", table.Text(*replayed, engine, paint.on()).c_str());
+  } else {
+    PrintSummary(*replayed, engine, count);
   }
-  if (replayed->torn) {
-    std::fprintf(stderr, "spanwatch replay: %s ends in the middle of a record; all before it was folded\n",
-                 path.c_str());
-  }
+  TellProblems(path, *replayed);
   return std::fflush(stdout) == 0 ? 0 : kExitFailed;
 }
 

@@ -16,8 +16,12 @@ int Run(int argc, const char* const* argv) {
       return RunServe(command_line);
     case Command::kCheck:
       return RunCheck(command_line);
+    case Command::kTest:
+      return RunTest(command_line);
     case Command::kReplay:
       return RunReplay(command_line);
+    case Command::kDoctor:
+      return RunDoctor(command_line);
     case Command::kVersion:
       break;
   }

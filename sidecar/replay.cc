@@ -25,8 +25,8 @@ Replayed Summary(const char* source, const ingest::Folded& folded, bool torn, co
   return result;
 }
 
-template <typename Reader>
-void FoldAll(Reader* reader, ingest::Folder* folder) {
+template <typename Reader, typename Folder>
+void FoldAll(Reader* reader, Folder* folder) {
   core::RecordHeader header;
   std::string bytes;
   while (reader->Next(&header, &bytes)) folder->Fold(header, bytes);
@@ -110,9 +110,9 @@ std::vector<Arrival> Order(std::vector<core::SpanBatch>* batches) {
   return arrivals;
 }
 
-tl::expected<Replayed, std::string> ReplayOtlp(
-    const std::string& path, const config::Config& config, core::Engine* engine,
-    const std::function<void(std::vector<core::Transition>)>& on_transitions) {
+tl::expected<Replayed, std::string> ReplayOtlp(const std::string& path, const config::Config& config,
+                                               const std::shared_ptr<const core::RuleSet>& rules, core::Engine* engine,
+                                               const OnTransitions& on_transitions) {
   auto bytes = ReadWhole(path);
   if (!bytes) return tl::make_unexpected(bytes.error());
   Replayed result;
@@ -130,6 +130,7 @@ tl::expected<Replayed, std::string> ReplayOtlp(
   result.last_ns = arrivals.back().at_ns;
   core::Decoded reload;
   ParseReloadRecord(config::MakeReload(config), &reload);
+  if (rules != nullptr) reload.rules = rules;
   std::uint64_t index = 1;
   engine->Apply({index, result.first_ns, core::RecordKind::kReload, 0}, reload);
   for (std::size_t begin = 0; begin < arrivals.size();) {
@@ -159,25 +160,39 @@ bool IsDirectory(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-}  // namespace
-
-tl::expected<Replayed, std::string> Replay(const std::string& path, const config::Config& config, core::Engine* engine,
-                                           const std::function<void(std::vector<core::Transition>)>& on_transitions) {
+// Journals and recordings: with the rules that they bring, or with others.
+template <typename Reader>
+ingest::Folded FoldRecords(Reader* reader, const std::shared_ptr<const core::RuleSet>& rules, core::Engine* engine,
+                           const OnTransitions& on_transitions) {
+  if (rules != nullptr) {
+    RuleReplacer replacer(rules, engine, on_transitions);
+    FoldAll(reader, &replacer);
+    return replacer.result();
+  }
   ingest::Decoder decoder(ParseReloadRecord);
   ingest::Folder folder(&decoder, engine, on_transitions);
+  FoldAll(reader, &folder);
+  return folder.result();
+}
+
+}  // namespace
+
+tl::expected<Replayed, std::string> Replay(const std::string& path, const config::Config& config,
+                                           std::shared_ptr<const core::RuleSet> rules, core::Engine* engine,
+                                           const OnTransitions& on_transitions) {
   if (IsDirectory(path)) {
     auto reader = ingest::JournalReader::Open(path);
     if (!reader) return tl::make_unexpected(reader.error());
-    FoldAll(&*reader, &folder);
-    if (folder.result().last_ns == 0) {
+    const ingest::Folded folded = FoldRecords(&*reader, rules, engine, on_transitions);
+    if (folded.last_ns == 0) {
       return tl::make_unexpected(path + ": no journal is in this directory; it is journal/ in the sidecar's state_dir");
     }
-    return Summary("journal", folder.result(), reader->torn(), reader->damage());
+    return Summary("journal", folded, reader->torn(), reader->damage());
   }
   auto reader = ingest::RecordReader::Open(path);
-  if (!reader) return ReplayOtlp(path, config, engine, on_transitions);
-  FoldAll(&*reader, &folder);
-  return Summary("recording", folder.result(), reader->torn(), "");
+  if (!reader) return ReplayOtlp(path, config, rules, engine, on_transitions);
+  const ingest::Folded folded = FoldRecords(&*reader, rules, engine, on_transitions);
+  return Summary("recording", folded, reader->torn(), "");
 }
 
 }  // namespace spanwatch::app

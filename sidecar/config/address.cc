@@ -158,4 +158,32 @@ Parsed<std::string> CheckWebhookUrl(const std::string& text) {
   return text;
 }
 
+Parsed<TargetUrl> CheckTargetUrl(const std::string& text) {
+  const std::optional<Url> url = SplitUrl(text);
+  const bool usable =
+      url && (url->scheme == "http" || url->scheme == "https") && url->rest.find('#') == std::string::npos;
+  if (!usable || url->port == "0") {
+    return tl::make_unexpected(std::string(
+        "not a usable URL (not shown); allowed: https:// or http:// with host, port and path, without user"));
+  }
+  return TargetUrl{url->scheme == "http" && !IsLoopback(url->host), url->rest};
+}
+
+bool LooksSecret(std::string_view path_and_query) {
+  constexpr std::size_t kShortestToken = 20;
+  const std::size_t query = std::min(path_and_query.find('?'), path_and_query.size());
+  for (const char* word : {"token", "key", "secret", "auth", "pass", "sig", "code"}) {
+    if (path_and_query.substr(query).find(word) != std::string_view::npos) return true;
+  }
+  while (!path_and_query.empty()) {
+    const std::size_t end = std::min(path_and_query.find_first_of("/?&="), path_and_query.size());
+    const std::string_view part = path_and_query.substr(0, end);
+    const bool digit = part.find_first_of("0123456789") != std::string_view::npos;
+    const bool letter = part.find_first_not_of("0123456789-._") != std::string_view::npos;
+    if (part.size() >= kShortestToken && digit && letter) return true;
+    path_and_query.remove_prefix(std::min(end + 1, path_and_query.size()));
+  }
+  return false;
+}
+
 }  // namespace spanwatch::config

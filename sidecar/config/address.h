@@ -34,6 +34,16 @@ Parsed<OtlpTarget> CheckForwardEndpoint(const std::string& text);
 // https anywhere, http to loopback. The error does not show the URL.
 Parsed<std::string> CheckWebhookUrl(const std::string& text);
 
+// Where alerts or pings are sent to: an http or https URL without user and fragment.
+struct TargetUrl {
+  bool unencrypted = false;  // plain http to another machine
+  std::string rest;          // path and query
+};
+Parsed<TargetUrl> CheckTargetUrl(const std::string& text);
+
+// A part of a path or of a query ("/services/T0/x8Jd...", "?token=...") looks like a credential.
+bool LooksSecret(std::string_view path_and_query);
+
 }  // namespace spanwatch::config
 
 #endif  // SPANWATCH_SIDECAR_CONFIG_ADDRESS_H_

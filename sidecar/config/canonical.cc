@@ -62,6 +62,17 @@ Json RuleToJson(const core::Rule& rule) {
   return json;
 }
 
+// What the engine counts on, of measures with keys of their own.
+void CheckSpecials(const core::Rule& rule) {
+  const bool is_tag = rule.measure == core::Measure::kSpanTag;
+  const bool is_burn = rule.measure == core::Measure::kSloBurnRate;
+  const bool burn_fits = rule.objective > 0 && rule.objective < 1 && rule.slower_than_ns >= 0 &&
+                         rule.short_window_ns > 0 && rule.short_window_ns < rule.window_ns;
+  if (is_tag != IsTagName(rule.tag) || (is_burn && !burn_fits)) {
+    throw std::invalid_argument("tag, objective or windows of rule " + rule.alert);
+  }
+}
+
 core::Rule RuleFromJson(const Json& json) {
   core::Rule rule;
   rule.group = json.at("group").get<std::string>();
@@ -89,9 +100,10 @@ core::Rule RuleFromJson(const Json& json) {
   rule.for_ns = json.at("for_ns").get<std::int64_t>();
   rule.keep_firing_for_ns = json.at("keep_firing_for_ns").get<std::int64_t>();
   if (rule.window_ns < 0 || rule.for_ns < 0 || rule.keep_firing_for_ns < 0 || (!rule.warning && !rule.critical) ||
-      (core::IsWindow(rule.measure) && rule.window_ns == 0)) {
+      (core::IsWindow(rule.measure) && !IsTimeless(rule.measure) && rule.window_ns == 0)) {
     throw std::invalid_argument("times or thresholds of rule " + rule.alert);
   }
+  CheckSpecials(rule);
   rule.labels = PairsFromJson(json.at("labels"));
   rule.annotations = PairsFromJson(json.at("annotations"));
   rule.text = CanonicalText(rule);

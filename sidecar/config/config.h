@@ -41,6 +41,13 @@ struct Thresholds {
   std::vector<double> memory_bytes = {100.0 * (1 << 20), 500.0 * (1 << 20)};
 };
 
+// An outside watchdog that is told "still here" in every interval, and tells somebody when that stops.
+struct Watchdog {
+  Secret url;              // empty: off
+  std::string url_source;  // "environment variable HEALTHCHECKS_URL" or "file /etc/..."; empty: not configured
+  std::int64_t interval_ns = 60'000'000'000;
+};
+
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
 struct Config {
@@ -62,6 +69,7 @@ struct Config {
   bool duration_in_milliseconds = false;  // metrics.unit: ms
   core::Routing routing;
   Forward forward;
+  Watchdog watchdog;
   LogLevel log_level = LogLevel::kInfo;
   std::string source_path;  // file it came from; empty: built-in defaults
 };

@@ -13,6 +13,7 @@ class LiteralMatcher : public PatternMatcher {
  public:
   explicit LiteralMatcher(std::string text) : text_(std::move(text)) {}
   bool Matches(std::string_view text) const override { return text == text_; }
+  std::optional<std::string_view> Literal() const override { return text_; }
   const std::string& Pattern() const override { return text_; }
 
  private:

@@ -1,17 +1,17 @@
+// Reads one rule: its measure, its times, its texts.
+#include "sidecar/config/rule_fields.h"
+
 #include <algorithm>
 #include <array>
 
 #include "sidecar/config/canonical.h"
-#include "sidecar/config/matcher.h"
 #include "sidecar/config/measures.h"
-#include "sidecar/config/reader.h"
 #include "sidecar/config/rules.h"
 
 namespace spanwatch::config {
 namespace {
 
 using core::Measure;
-using core::RuleLabel;
 
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kMinuteNs = 60 * kSecondNs;
@@ -19,6 +19,8 @@ constexpr std::int64_t kDayNs = 24 * 60 * kMinuteNs;
 constexpr std::size_t kMaxNameBytes = 128;
 constexpr std::size_t kMaxTextBytes = 1024;
 constexpr std::size_t kMaxPairs = 16;
+constexpr std::int64_t kMaxBurnRatio = 720;  // the engine counts in so many steps at most
+constexpr double kMinObjective = 0.5, kMaxObjective = 0.999999;
 
 bool IsLabelName(const std::string& text) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
@@ -26,43 +28,35 @@ bool IsLabelName(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-// One rule under construction: its place, its reader, and the sink.
-struct RuleFields {
-  RuleFields(const Node& rule_node, std::string rule_path, Problems* sink)
-      : node(rule_node), path(std::move(rule_path)), reader(rule_node, path, sink), problems(sink) {}
+// Tokens, money and service levels are promised by the month.
+std::int64_t LongestWindow(Measure measure) {
+  return core::IsBudget(measure) || measure == Measure::kSloBurnRate ? 31 * kDayNs : kDayNs;
+}
 
-  const Node& node;
-  const std::string path;
-  MapReader reader;
-  Problems* const problems;
-  core::Rule rule;
+// "rule "SlowOperation"" if it has a name, else its place.
+std::string RulePath(const Node& node) {
+  const Node* alert = node.Find("alert");
+  if (alert == nullptr || alert->kind != Node::Kind::kScalar || alert->text.empty()) return "rule";
+  return "rule " + Quote(alert->text);
+}
 
-  void ReadAll(const Thresholds& defaults);
-  bool ReadMeasure();
-  void ReadMatch();
-  void ReadBy();
-  void ReadTimes();
-  void ReadThresholds(const Thresholds& defaults);
-  void TakeThresholds(const Node& map);
-  void TakeNamedThresholds(const Node& name, const Thresholds& defaults);
-  void ReadPairs(const char* key, std::vector<core::NameValue>* out);
-  void CheckLabels();
-  void CheckAnnotations();
-};
+}  // namespace
 
 void RuleFields::ReadAll(const Thresholds& defaults) {
   const Node* alert = reader.Find("alert");
   if (alert == nullptr) reader.Add(node.at, "", "alert is missing; give the rule a name");
   reader.String("alert", &rule.alert);
   if (rule.alert.size() > kMaxNameBytes) reader.Add(alert->at, "alert", "longer than 128 bytes");
+  HintAtForeignKeys();
   const bool measure_known = ReadMeasure();
-  ReadMatch();
   if (measure_known) {
+    ReadMatch();
     ReadBy();
     ReadTimes();
     ReadThresholds(defaults);
   } else {  // what these may say hangs on the measure: one mistake, one message
-    for (const char* key : {"by", "for", "keep_firing_for", "window", "min_count", "direction", "thresholds"}) {
+    for (const char* key : {"match", "by", "for", "keep_firing_for", "window", "windows", "objective", "slower_than",
+                            "min_count", "direction", "thresholds"}) {
       reader.Find(key);
     }
   }
@@ -72,9 +66,16 @@ void RuleFields::ReadAll(const Thresholds& defaults) {
   if (measure_known) CheckAnnotations();
 }
 
+// What a user of other programs would write.
+void RuleFields::HintAtForeignKeys() {
+  reader.Hint("expr", "PromQL is not used here; name a measure, as in measure: span.duration");
+  if (node.Find("alert") == nullptr) reader.Hint("name", "in a rule it is alert, as in alert: SlowModel");
+  reader.Hint("severity", "severity comes from the threshold that is crossed; write thresholds: {critical: ...}");
+  reader.Hint("group_by", "in a rule it is by, as in by: [service]; group_by is of route in the configuration");
+}
+
 bool RuleFields::ReadMeasure() {
   const Node* value = reader.Find("measure");
-  reader.Hint("expr", "PromQL is not used here; name a measure, as in measure: span.duration");
   if (value == nullptr) {
     if (node.Find("expr") != nullptr) return false;
     reader.Add(node.at, "", "measure is missing; allowed: " + Join(MeasureNames()));
@@ -82,170 +83,106 @@ bool RuleFields::ReadMeasure() {
   }
   const std::string* text = ScalarText(*value, path + ".measure", "the name of a measure", problems);
   if (text == nullptr) return false;
-  const std::optional<Measure> measure = FindMeasure(*text);
-  if (measure) {
-    rule.measure = *measure;
-    return true;
+  Parsed<config::MeasureText> parsed = ParseMeasure(*text);
+  if (!parsed) {
+    reader.Add(value->at, "measure", parsed.error());
+    return false;
   }
-  reader.Add(
-      value->at, "measure",
-      "unknown measure " + Quote(*text) + DidYouMean(*text, MeasureNames()) + "; allowed: " + Join(MeasureNames()));
-  return false;
-}
-
-void RuleFields::ReadMatch() {
-  const Node* value = reader.Find("match");
-  if (value == nullptr) return;
-  if (!HasLabels(rule.measure)) {
-    reader.Add(value->at, "match", std::string(core::ToString(rule.measure)) + " has no labels; remove match");
-    return;
-  }
-  MapReader labels(*value, path + ".match", problems);
-  for (const std::string& name : LabelNames()) {
-    const Node* pattern = labels.Find(name);
-    if (pattern == nullptr) continue;
-    std::string text;
-    labels.String(name, &text);
-    if (text.empty()) continue;
-    if (rule.measure == Measure::kServiceHealth && name != "service") {
-      labels.Add(pattern->at, name, "service.health is of whole services; allowed: service");
-      continue;
-    }
-    const auto matcher = MakeMatcher(text);
-    if (!matcher) {
-      labels.Add(pattern->at, name, matcher.error());
-    } else {
-      rule.match.push_back({*FindLabel(name), *matcher});
-    }
-  }
-}
-
-void RuleFields::ReadBy() {
-  if (HasLabels(rule.measure)) {
-    rule.by = {core::LabelSource::kService};
-    if (!core::IsWindow(rule.measure)) rule.by.push_back(core::LabelSource::kOperation);
-  }
-  const Node* value = reader.Find("by");
-  if (value == nullptr) return;
-  if (rule.measure == Measure::kServiceHealth) {
-    const std::vector<TextItem> items = TextList(*value, path + ".by", problems);
-    if (items.size() != 1 || items[0].text != "service")
-      reader.Add(value->at, "by", "service.health makes one incident a service; allowed: [service]");
-    return;
-  }
-  rule.by.clear();
-  for (const TextItem& item : TextList(*value, path + ".by", problems)) {
-    const std::optional<RuleLabel> label = FindLabel(item.text);
-    if (!label) {
-      reader.Add(item.at, "by",
-                 "unknown label " + Quote(item.text) + DidYouMean(item.text, LabelNames()) +
-                     "; allowed: " + Join(LabelNames()));
-    } else if (!HasLabels(rule.measure)) {
-      reader.Add(item.at, "by", std::string(core::ToString(rule.measure)) + " has no labels; remove by");
-    } else if (std::find(rule.by.begin(), rule.by.end(), *label) != rule.by.end()) {
-      reader.Add(item.at, "by", Quote(item.text) + " is given twice");
-    } else {
-      rule.by.push_back(*label);
-    }
-  }
+  rule.measure = parsed->measure;
+  rule.tag = std::move(parsed->tag);
+  return true;
 }
 
 void RuleFields::ReadTimes() {
   rule.keep_firing_for_ns = core::IsWindow(rule.measure) ? 0 : 5 * kMinuteNs;
   reader.Duration("keep_firing_for", &rule.keep_firing_for_ns, 0, 30 * kDayNs);
-  if (!core::IsWindow(rule.measure)) {
-    const std::string name = core::ToString(rule.measure);
-    const std::array<const char*, 3> keys = {"for", "window", "min_count"};
-    for (const char* key : keys) {
-      reader.Hint(key, name + " is judged for each span or trace by itself and fires at once; remove it, or take a " +
-                           "measure with a window such as error_rate or duration.avg");
-    }
+  if (rule.measure == Measure::kSloBurnRate) {
+    ReadObjective();
+    ReadBurnWindows();
+  } else {
+    for (const char* key : {"objective", "slower_than"})
+      reader.Hint(key, "of slo.burn_rate alone; remove it, or write measure: slo.burn_rate");
+  }
+  if (core::IsWindow(rule.measure)) {
+    reader.Duration("for", &rule.for_ns, 0, kDayNs);
+    ReadWindow();
     return;
   }
-  reader.Duration("for", &rule.for_ns, 0, kDayNs);
+  for (const char* key : {"for", "window", "windows", "min_count"}) {
+    reader.Hint(key, MeasureText() + " is judged for each span or trace by itself and fires at once; remove it, or " +
+                         "take a measure with a window such as error_rate or duration.avg");
+  }
+}
+
+void RuleFields::ReadWindow() {
+  if (rule.measure == Measure::kSloBurnRate) {
+    reader.Hint("window", "slo.burn_rate looks at a long and a short window; write windows: [1h, 5m]");
+    reader.Whole("min_count", &rule.min_count, 0, 1'000'000'000);
+    return;
+  }
+  if (!HasWindow(rule.measure)) {
+    rule.window_ns = IsTimeless(rule.measure) ? 0 : 5 * kMinuteNs;
+    for (const char* key : {"window", "windows", "min_count"})
+      reader.Hint(key, MeasureText() + " is read as it stands; remove it");
+    return;
+  }
   rule.window_ns = 5 * kMinuteNs;
-  if (rule.measure == Measure::kStoreFill || rule.measure == Measure::kServiceHealth) {
-    const std::string name = core::ToString(rule.measure);
-    for (const char* key : {"window", "min_count"}) reader.Hint(key, name + " is read as it stands; remove it");
+  reader.Hint("windows", "two windows are of slo.burn_rate alone; write window: 5m");
+  reader.Duration("window", &rule.window_ns, kSecondNs, LongestWindow(rule.measure));
+  if (rule.measure == Measure::kSpansLost) {
+    reader.Hint("min_count", "spans_lost counts what did not arrive; remove it");
+  } else {
+    reader.Whole("min_count", &rule.min_count, 0, 1'000'000'000);
+  }
+}
+
+void RuleFields::ReadObjective() {
+  reader.Duration("slower_than", &rule.slower_than_ns, 1'000'000, kDayNs);
+  const Node* value = reader.Find("objective");
+  if (value == nullptr) {
+    reader.Add(node.at, "", "objective is missing; say what share of the spans is to be good, as in objective: 99.9%");
     return;
   }
-  reader.Duration("window", &rule.window_ns, kSecondNs, kDayNs);
-  reader.Whole("min_count", &rule.min_count, 0, 1'000'000'000);
-}
-
-void RuleFields::TakeNamedThresholds(const Node& name, const Thresholds& defaults) {
-  struct Named {
-    const char* name;
-    const std::vector<double>& values;
-    bool fits;
-  };
-  const core::Unit unit = core::UnitOf(rule.measure);
-  const std::array<Named, 4> all = {{{"$slow", defaults.slow_ns, unit == core::Unit::kNanoseconds},
-                                     {"$depth", defaults.depth, rule.measure == Measure::kTraceDepth},
-                                     {"$error_rate", defaults.error_rate, unit == core::Unit::kRatio},
-                                     {"$memory", defaults.memory_bytes, unit == core::Unit::kBytes}}};
-  std::vector<std::string> fitting;
-  for (const Named& named : all) {
-    if (!named.fits) continue;
-    fitting.emplace_back(named.name);
-    if (name.text != named.name) continue;
-    rule.warning = named.values.at(0);
-    rule.critical = named.values.at(1);
-    return;
+  const std::string* text = ScalarText(*value, path + ".objective", "a percentage such as 99.9%", problems);
+  if (text == nullptr) return;
+  const Parsed<double> share = ParsePercent(*text);
+  if (!share) {
+    reader.Add(value->at, "objective", share.error());
+  } else if (*share < kMinObjective || *share > kMaxObjective) {
+    reader.Add(value->at, "objective",
+               Quote(*text) + " is out of range; allowed: 50% to 99.9999%, the share of spans that is to be good");
+  } else {
+    rule.objective = *share;
   }
-  fitting.emplace_back("a map as in {warning: ..., critical: ...}");
-  reader.Add(name.at, "thresholds",
-             Quote(name.text) + " does not fit " + core::ToString(rule.measure) + "; allowed: " + Join(fitting));
 }
 
-void RuleFields::TakeThresholds(const Node& map) {
-  MapReader levels(map, path + ".thresholds", problems);
-  bool parsed_all = true;
-  const auto take = [&](const char* key, std::optional<double>* out) {
-    const Node* value = levels.Find(key);
-    if (value == nullptr) return;
-    const std::string* text = ScalarText(*value, path + ".thresholds." + key, "a single value", problems);
-    const Parsed<double> number =
-        text != nullptr ? ParseThreshold(rule.measure, *text) : tl::make_unexpected(std::string());
-    if (number) {
-      *out = *number;
-      return;
-    }
-    parsed_all = false;
-    if (text != nullptr) levels.Add(value->at, key, number.error());
-  };
-  take("warning", &rule.warning);
-  take("critical", &rule.critical);
-  if (!parsed_all) return;
-  if (!rule.warning && !rule.critical) {
-    levels.Add(map.at, "", "no level; give warning, critical, or both");
-  } else if (rule.warning && rule.critical) {
-    const bool above = rule.direction == core::Direction::kAbove;
-    const bool beyond = above ? *rule.critical > *rule.warning : *rule.critical < *rule.warning;
-    if (!beyond) {
-      levels.Add(levels.Find("critical")->at, "critical",
-                 std::string("must be ") + (above ? "larger" : "smaller") +
-                     " than warning (direction: " + (above ? "above" : "below") + ")");
+void RuleFields::ReadBurnWindows() {
+  rule.window_ns = 60 * kMinuteNs;
+  rule.short_window_ns = 5 * kMinuteNs;
+  const Node* value = reader.Find("windows");
+  if (value == nullptr) return;
+  std::vector<std::int64_t> lengths;
+  const std::vector<TextItem> items = TextList(*value, path + ".windows", problems, "a duration such as 1h");
+  for (const TextItem& item : items) {
+    const Parsed<std::int64_t> length = ParseDuration(item.text);
+    if (!length) {
+      reader.Add(item.at, "windows", length.error());
+    } else if (*length < kSecondNs || *length > LongestWindow(rule.measure)) {
+      reader.Add(item.at, "windows", Quote(item.text) + " is out of range; allowed: 1s to 31d");
+    } else {
+      lengths.push_back(*length);
     }
   }
-}
-
-void RuleFields::ReadThresholds(const Thresholds& defaults) {
-  std::size_t direction = 0;
-  if (rule.measure == Measure::kServiceHealth) {
-    reader.Hint("direction", "service.health fires at its threshold and at what is worse; remove it");
+  if (lengths.size() != items.size()) return;
+  if (lengths.size() != 2) {
+    reader.Add(value->at, "windows", "expected two durations, the long and the short one, as in windows: [1h, 5m]");
+  } else if (lengths[0] <= lengths[1]) {
+    reader.Add(value->at, "windows", "the long window comes first and the short one is shorter, as in [1h, 5m]");
+  } else if (lengths[0] > kMaxBurnRatio * lengths[1]) {
+    reader.Add(value->at, "windows", "the long window is more than 720 times the short one; allowed: up to that");
   } else {
-    reader.Choice("direction", {"above", "below"}, &direction);
-  }
-  rule.direction = direction == 0 ? core::Direction::kAbove : core::Direction::kBelow;
-  const Node* value = reader.Find("thresholds");
-  if (value == nullptr || value->kind == Node::Kind::kNull) {
-    reader.Add(value == nullptr ? node.at : value->at, "",
-               "thresholds are missing; give for example thresholds: {warning: ..., critical: ...}");
-  } else if (value->kind == Node::Kind::kScalar) {
-    TakeNamedThresholds(*value, defaults);
-  } else {
-    TakeThresholds(*value);
+    rule.window_ns = lengths[0];
+    rule.short_window_ns = lengths[1];
   }
 }
 
@@ -274,17 +211,6 @@ void RuleFields::ReadPairs(const char* key, std::vector<core::NameValue>* out) {
   }
 }
 
-void RuleFields::CheckLabels() {
-  const Node* labels = reader.Find("labels");
-  if (labels == nullptr) return;
-  for (const Field& field : labels->fields) {
-    const bool taken = field.key == "alertname" || field.key == "severity" || FindLabel(field.key);
-    if (!taken) continue;
-    problems->Add(field.at, path + ".labels: " + Quote(field.key) +
-                                " is set by Spanwatch itself (severity by the thresholds); choose another name");
-  }
-}
-
 void RuleFields::CheckAnnotations() {
   const Node* annotations = reader.Find("annotations");
   if (annotations == nullptr) return;
@@ -295,20 +221,6 @@ void RuleFields::CheckAnnotations() {
     }
   }
 }
-
-std::string Trimmed(const std::string& text) {
-  const std::size_t first = text.find_first_not_of(' ');
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
-}
-
-// "rule "SlowOperation"" if it has a name, else its place.
-std::string RulePath(const Node& node) {
-  const Node* alert = node.Find("alert");
-  if (alert == nullptr || alert->kind != Node::Kind::kScalar || alert->text.empty()) return "rule";
-  return "rule " + Quote(alert->text);
-}
-
-}  // namespace
 
 std::optional<core::Rule> ReadRule(const Node& node, const std::string& group, const Thresholds& thresholds,
                                    Problems* problems) {
@@ -334,36 +246,6 @@ std::optional<core::Rule> ReadRule(const Node& node, const std::string& group, c
   }
   problems->Append(found.Take());
   return std::nullopt;
-}
-
-std::vector<std::string> CheckTemplate(const std::string& text, const core::Rule& rule) {
-  std::vector<std::string> names = {"service", "operation", "value", "threshold", "severity", "count"};
-  if (rule.measure == Measure::kServiceHealth) names.emplace_back("issues");
-  std::vector<std::string> mistakes;
-  std::size_t at = 0;
-  while ((at = text.find("{{", at)) != std::string::npos) {
-    const std::size_t end = text.find("}}", at);
-    if (end == std::string::npos) {
-      mistakes.emplace_back("{{ without }}");
-      break;
-    }
-    const std::string name = Trimmed(text.substr(at + 2, end - at - 2));
-    at = end + 2;
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      const std::size_t dot = name.rfind('.');  // $labels.service, .Value, $value: other programs' spellings
-      std::string wanted = dot == std::string::npos ? name : name.substr(dot + 1);
-      if (wanted.starts_with("$")) wanted.erase(0, 1);
-      mistakes.push_back("unknown name " + Quote(name) + " in {{ }}" + DidYouMean(wanted, names) +
-                         "; allowed: " + Join(names));
-      continue;
-    }
-    const std::optional<RuleLabel> label = FindLabel(name);
-    if (label && std::find(rule.by.begin(), rule.by.end(), *label) == rule.by.end()) {
-      mistakes.push_back("{{ " + name + " }} has no value, because the rule does not group by " + name +
-                         "; add it to by, or remove it here");
-    }
-  }
-  return mistakes;
 }
 
 }  // namespace spanwatch::config

@@ -296,7 +296,9 @@ Settings ReadSettings(const Node& root, const SettingsOptions& options, Problems
   ReadJournal(section("journal"), config, problems);
   ReadExternalUrl(&top, config, problems);
   ReadReceivers(&top, options, config, problems);
+  ReadRouting(&top, config, problems);
   ReadForward(section("forward"), options, config, problems);
+  ReadWatchdog(section("watchdog"), options, config, problems);
   top.Hint("groups", "rules stand in files of their own; list those under \"rules:\"");
   if (const Node* rules = top.Find("rules")) {
     settings.has_rules = true;

@@ -25,11 +25,17 @@ struct SettingsOptions {
 
 Settings ReadSettings(const Node& root, const SettingsOptions& options, Problems* problems);
 
-// receivers.cc: "receivers" and "route".
+// receivers.cc: "receivers".
 void ReadReceivers(MapReader* top, const SettingsOptions& options, Config* config, Problems* problems);
+
+// route.cc: "route" and "inhibit_rules". REQUIRES: config->routing.receivers are read already.
+void ReadRouting(MapReader* top, Config* config, Problems* problems);
 
 // forward.cc: "forward". REQUIRES: config->otlp is read already.
 void ReadForward(const Node& node, const SettingsOptions& options, Config* config, Problems* problems);
+
+// receivers_url.cc: "watchdog".
+void ReadWatchdog(const Node& node, const SettingsOptions& options, Config* config, Problems* problems);
 
 // A variable that is set and not empty.
 std::optional<std::string> Environment(const std::string& name);

@@ -13,6 +13,10 @@ constexpr const char* kDurationHelp = "allowed: a number with ms, s, m, h or d, 
 constexpr const char* kSizeHelp = "allowed: a number with B, KB, MB or GB, as in 50MB";
 constexpr const char* kPercentHelp = "allowed: 0% to 100%, as in 10%";
 constexpr const char* kRateHelp = "allowed: a number with /s, /m or /h, as in 5/s";
+constexpr const char* kCountHelp = "allowed: a number, 0 or more, as in 15, 20k or 1.5M";
+constexpr const char* kSignedHelp = "allowed: a number, as in 500, -3 or 1.5M";
+constexpr const char* kDollarHelp = "allowed: US dollars, as in $5, $0.50 or 5 USD";
+constexpr const char* kFactorHelp = "allowed: a number without unit, 0 or more, as in 14.4";
 
 struct UnitSize {
   std::string_view name;
@@ -23,6 +27,7 @@ constexpr std::array<UnitSize, 5> kDurationUnits = {
     {{"d", 86400e9}, {"h", 3600e9}, {"m", 60e9}, {"s", 1e9}, {"ms", 1e6}}};
 constexpr std::array<UnitSize, 4> kSizeUnits = {{{"B", 1}, {"KB", 1024.0}, {"MB", 1048576.0}, {"GB", 1073741824.0}}};
 constexpr std::array<UnitSize, 3> kRateUnits = {{{"/s", 1}, {"/m", 1.0 / 60}, {"/h", 1.0 / 3600}}};
+constexpr std::array<UnitSize, 4> kCountUnits = {{{"", 1}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}}};
 constexpr double kMaxDurationNs = 3650 * 86400e9;
 constexpr double kMaxSizeBytes = 1125899906842624.0;  // 2^50
 constexpr double kMaxNumber = 9007199254740992.0;     // 2^53: whole numbers are exact up to here
@@ -125,6 +130,43 @@ Parsed<double> ParseNumber(std::string_view text) {
   return *number;
 }
 
+Parsed<double> ParseCount(std::string_view text) {
+  std::string_view rest = text;
+  const std::optional<double> number = TakeNumber(&rest);
+  const UnitSize* unit = number ? FindUnit(kCountUnits, rest) : nullptr;
+  if (unit == nullptr || *number * unit->size > kMaxNumber) {
+    return text.starts_with('-') ? Refuse(text, "a count", kCountHelp)
+                                 : tl::make_unexpected(Quote(text) + " is not a count; " + kCountHelp);
+  }
+  return *number * unit->size;
+}
+
+Parsed<double> ParseSigned(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  const Parsed<double> number = ParseCount(text.substr(negative ? 1 : 0));
+  if (!number) return tl::make_unexpected(Quote(text) + " is not a number; " + kSignedHelp);
+  return negative ? -*number : *number;
+}
+
+Parsed<double> ParseDollars(std::string_view text) {
+  std::string_view amount = text;
+  const bool sign = amount.starts_with('$');
+  const bool name = amount.ends_with("USD");
+  if (sign) amount.remove_prefix(1);
+  if (name) amount.remove_suffix(3);
+  while (amount.starts_with(' ')) amount.remove_prefix(1);
+  while (amount.ends_with(' ')) amount.remove_suffix(1);
+  const Parsed<double> number = ParseCount(amount);
+  if (!number || sign == name) return Refuse(text, "an amount of money", kDollarHelp);
+  return *number;
+}
+
+Parsed<double> ParseFactor(std::string_view text) {
+  const Parsed<double> number = ParseNumber(text.ends_with('x') ? text.substr(0, text.size() - 1) : text);
+  if (!number) return tl::make_unexpected(Quote(text) + " is not a factor; " + kFactorHelp);
+  return *number;
+}
+
 Parsed<std::uint64_t> ParseWhole(std::string_view text) {
   const Parsed<double> number = ParseNumber(text);
   if (!number || *number != std::floor(*number)) {
@@ -207,8 +249,9 @@ std::string DidYouMean(std::string_view text, const std::vector<std::string>& al
   std::size_t best = std::max<std::size_t>(1, text.size() / 3) + 1;
   const std::string* nearest = nullptr;
   for (const std::string& candidate : allowed) {
-    const bool is_start = wanted.size() >= 3 && candidate.starts_with(wanted);
-    const std::size_t distance = is_start ? 1 : Distance(wanted, candidate);
+    const std::string known = Normalised(candidate);
+    const bool is_start = wanted.size() >= 3 && known.starts_with(wanted);
+    const std::size_t distance = is_start ? 1 : Distance(wanted, known);
     if (distance < best) {
       best = distance;
       nearest = &candidate;

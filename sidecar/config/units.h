@@ -26,6 +26,14 @@ Parsed<double> ParseShare(std::string_view text);
 Parsed<double> ParseRate(std::string_view text);
 // A number without unit, not negative.
 Parsed<double> ParseNumber(std::string_view text);
+// "15", "1.5M": a number, not negative. Of 1000: k, M, G.
+Parsed<double> ParseCount(std::string_view text);
+// The same or its negative: what a tag may hold.
+Parsed<double> ParseSigned(std::string_view text);
+// "$5", "$ 0.50", "5 USD", "$2k" -> US dollars.
+Parsed<double> ParseDollars(std::string_view text);
+// "14.4" or "14.4x".
+Parsed<double> ParseFactor(std::string_view text);
 // A whole number without unit, not negative.
 Parsed<std::uint64_t> ParseWhole(std::string_view text);
 // true or false.

@@ -1,6 +1,8 @@
 #include "sidecar/core/alerts.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 
 #include "sidecar/core/template.h"
 
@@ -23,84 +25,46 @@ std::string ErrorText(std::string_view type, std::string_view message) {
   return text;
 }
 
-std::string_view LabelText(const Catalog& catalog, const RuleLabel& label, const Subject& subject) {
-  if (subject.operation == kNone) return "";
-  const Operation& operation = catalog.operation(subject.operation);
-  switch (label.source) {
-    case LabelSource::kService:
-      return catalog.service_name(operation.service);
-    case LabelSource::kOperation:
-      return operation.name;
-    case LabelSource::kKind:
-      return ToString(subject.kind);
-    case LabelSource::kTag:
-      return "";
-    case LabelSource::kStatus:
-      break;
-  }
-  return ToString(subject.status);
+// "99.95 %"
+std::string Percent(double share) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.6g %%", share * 100);
+  return text.data();
 }
 
 }  // namespace
-
-bool Alerts::Applies(const Rule& rule, const Subject& subject) const {
-  return std::all_of(rule.match.begin(), rule.match.end(), [&](const LabelMatcher& matcher) {
-    return matcher.pattern->Matches(LabelText(*catalog_, matcher.label, subject));
-  });
-}
-
-std::uint64_t Alerts::KeyOf(std::uint32_t index, const Subject& subject) const {
-  std::uint64_t key = TableSeed() + index;
-  for (const RuleLabel& label : rule(index).by) {
-    const std::string_view text = LabelText(*catalog_, label, subject);
-    key = XXH3_64bits_withSeed(text.data(), text.size(), key);
-  }
-  return XXH3_64bits_withSeed(&key, sizeof key, index);
-}
-
-Alerts::Binding Alerts::Bind(const Subject& subject) {
-  Binding binding;
-  for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
-    const Rule& each = rule(i);
-    const bool no_spans = each.measure == Measure::kStoreFill || each.measure == Measure::kSpansLost ||
-                          each.measure == Measure::kServiceHealth;
-    if (IsTrace(each.measure) || no_spans || each.measure == Measure::kSpanOpenFor || !Applies(each, subject)) continue;
-    if (IsWindow(each.measure)) {
-      if (const std::uint32_t group = GroupOf(i, subject); group != kNone) binding.windows.push_back(group);
-      continue;
-    }
-    binding.events.push_back(static_cast<std::uint16_t>(i));
-    const double lowest = each.direction == Direction::kBelow
-                              ? -1
-                              : std::min(each.warning.value_or(1e300), each.critical.value_or(1e300));
-    const std::int64_t border =
-        each.measure == Measure::kSpanDuration ? static_cast<std::int64_t>(std::clamp(lowest, -1.0, 9e18)) : -1;
-    binding.min_duration_ns = std::min(binding.min_duration_ns, border);
-  }
-  return binding;
-}
 
 Alerts::Active* Alerts::Find(std::uint64_t key) {
   const auto it = active_index_.find(key);
   return it == active_index_.end() ? nullptr : it->second;
 }
 
-Alerts::Active* Alerts::Create(std::int64_t now_ns, std::uint64_t key, std::uint32_t index, const Subject& subject) {
-  if (active_.size() >= limits_.max_incidents) {
+// Above a quarter of the table a rule gets more while a quarter is free: it cannot take the room of the others.
+bool Alerts::MayCreate(std::uint32_t index) const {
+  const std::uint64_t quarter = rules_->rules.size() > 1 ? limits_.max_incidents / 4 : 0;
+  return active_.size() < limits_.max_incidents - (states_[index].active >= quarter ? quarter : 0);
+}
+
+Alerts::Active* Alerts::Create(std::int64_t now_ns, std::uint64_t key, std::uint32_t index, const Subject& subject,
+                               std::string_view texts) {
+  if (!MayCreate(index)) {
     ++dropped_;
+    Fail(now_ns, index, RuleFailure::kIncidents);
     return nullptr;
   }
   auto active = std::make_unique<Active>();
   active->key = key;
+  active->serial = ++active_serial_;
   active->rule = index;
-  active->subject = subject;
+  if (!infos_[index].keeps_texts) active->subject = subject;
+  active->texts = texts;
   active->lost_before = total_lost_;
+  ++states_[index].active;
   const Rule& source = rule(index);
   Incident& incident = active->incident;
   incident.alertname = source.alert;
   incident.rule_group = source.group;
-  for (const RuleLabel& label : source.by)
-    incident.labels.push_back({label.Name(), std::string(LabelText(*catalog_, label, subject))});
+  incident.labels = LabelsOf(index, subject, texts);
   incident.labels.insert(incident.labels.end(), source.labels.begin(), source.labels.end());
   incident.measure = ToString(source.measure);
   incident.unit = UnitOf(source.measure);
@@ -118,105 +82,59 @@ Alerts::Active* Alerts::Create(std::int64_t now_ns, std::uint64_t key, std::uint
   return active_index_[key] = active_.back().get();
 }
 
-bool Alerts::OnSpan(std::int64_t now_ns, const Binding& binding, const Subject& subject, const SpanView& span) {
+bool Alerts::OnSpan(std::int64_t now_ns, const Binding& binding, const Subject& subject, const SpanBatch& batch,
+                    const SpanView& span) {
   const std::int64_t duration = std::max<std::int64_t>(0, span.end_ns - span.start_ns);
   bool matched = false;
   for (const std::uint16_t index : binding.events) {
-    const Measure measure = rule(index).measure;
-    if (measure == Measure::kSpanMemoryDelta && span.memory_delta == kNoMemory) continue;
-    const std::int64_t value = measure == Measure::kSpanDuration ? duration : span.memory_delta;
-    if (rule(index).Judge(static_cast<double>(value)) == Severity::kNone) continue;
+    const Rule& source = rule(index);
+    const TagSource tags(batch, span);
+    double value = static_cast<double>(duration);
+    if (source.measure == Measure::kSpanMemoryDelta) {
+      if (span.memory_delta == kNoMemory) continue;
+      value = static_cast<double>(span.memory_delta);
+    } else if (source.measure == Measure::kSpanTag) {
+      AttributeView attribute;
+      const auto number = tags.FindOwn(source.tag, &attribute) ? NumberOf(attribute) : std::nullopt;
+      if (!number) continue;
+      value = *number;
+    }
+    const bool finite = std::isfinite(value);
+    if (finite && source.Judge(value) == Severity::kNone) continue;
+    if (infos_[index].matches_tags && !TagsApply(source, tags)) continue;
+    if (!finite) {
+      Fail(now_ns, index, RuleFailure::kNotFinite);
+      continue;
+    }
     matched = true;
+    const std::string texts = TextsOf(index, subject, tags);
     Judge(now_ns, index,
-          {subject, static_cast<double>(value), span.trace_id, span.span_id, static_cast<double>(duration),
-           span.error_type, span.error_message, false});
+          {subject, value, span.trace_id, span.span_id, static_cast<double>(duration), span.error_type,
+           span.error_message, false, texts});
   }
   return matched;
 }
 
-void Alerts::OnOpenSpan(std::int64_t now_ns, const Subject& subject, const SpanView& span, std::int64_t open_for_ns) {
+void Alerts::OnOpenSpan(std::int64_t now_ns, const Subject& subject, const SpanBatch& batch, const SpanView& span,
+                        std::int64_t open_for_ns) {
   for (const std::uint16_t index : open_rules_) {
     const auto value = static_cast<double>(open_for_ns);
-    if (rule(index).Judge(value) == Severity::kNone || !Applies(rule(index), subject)) continue;
-    Judge(now_ns, index, {subject, value, span.trace_id, span.span_id, value, {}, {}, false});
+    const TagSource tags(batch, span);
+    const Rule& source = rule(index);
+    if (source.Judge(value) == Severity::kNone || !Applies(source, subject) || !TagsApply(source, tags)) continue;
+    const std::string texts = TextsOf(index, subject, tags);
+    Judge(now_ns, index, {subject, value, span.trace_id, span.span_id, value, {}, {}, false, texts});
   }
-}
-
-std::uint32_t Alerts::TopOf(const Trace& trace) {
-  std::uint32_t chosen = 0;
-  for (std::uint32_t i = 1; i < trace.spans.size(); ++i) {
-    const StoredSpan& span = trace.spans[i];
-    if (span.parent == kNone && span.levels_below > trace.spans[chosen].levels_below) chosen = i;
-  }
-  return chosen;
-}
-
-Alerts::Named Alerts::NameOf(const Trace& trace, const OpenSpan* root) {
-  if (trace.root == kNone && root != nullptr) return {{root->operation, root->kind, StatusCode::kUnset}, root->span_id};
-  const StoredSpan& span = trace.spans[trace.root != kNone ? trace.root : TopOf(trace)];
-  return {{span.operation, span.kind, span.status}, span.span_id};
-}
-
-bool Alerts::OnTrace(std::int64_t now_ns, bool complete, const OpenSpan* root, Trace* trace) {
-  if (trace->spans.empty() || trace_rules_.empty()) return false;
-  bool matched = false;
-  for (const std::uint16_t index : trace_rules_) {
-    double value;
-    switch (rule(index).measure) {
-      case Measure::kTraceDepth:
-        value = trace->depth;
-        break;
-      case Measure::kTraceSpanCount:
-        value = static_cast<double>(trace->spans.size() + trace->truncated);
-        break;
-      case Measure::kTraceDuration:
-        value = static_cast<double>(trace->DurationNs());
-        break;
-      case Measure::kTraceErrorCount:
-        value = trace->errors;
-        break;
-      default:
-        if (trace->memory_delta == kNoMemory) continue;
-        value = static_cast<double>(trace->memory_delta);
-    }
-    const bool crossing =
-        rule(index).measure == Measure::kTraceDepth || rule(index).measure == Measure::kTraceSpanCount;
-    if (complete || (crossing && rule(index).direction == Direction::kAbove)) {
-      matched = JudgeTrace(now_ns, index, value, root, trace) || matched;
-    }
-  }
-  return matched;
-}
-
-bool Alerts::JudgeTrace(std::int64_t now_ns, std::uint32_t index, double value, const OpenSpan* root, Trace* trace) {
-  const Severity severity = rule(index).Judge(value);
-  if (severity == Severity::kNone) return false;
-  auto it = std::find_if(trace->verdicts.begin(), trace->verdicts.end(),
-                         [&](const TraceVerdict& v) { return v.rule == index; });
-  const bool repeat = it != trace->verdicts.end();
-  if (repeat && severity <= it->severity && value == it->value) return true;
-  if (!repeat) {
-    const Named named = NameOf(*trace, root);
-    if (!Applies(rule(index), named.subject)) return false;
-    it = trace->verdicts.insert(trace->verdicts.end(), {index, severity, named.subject.operation, named.subject.kind,
-                                                        named.subject.status, named.span, value});
-  }
-  it->severity = severity;
-  it->value = value;
-  const SpanId where = rule(index).measure == Measure::kTraceMemoryDelta && trace->memory_span != kNone
-                           ? trace->spans[trace->memory_span].span_id
-                           : it->span;
-  const Subject subject{it->operation, it->kind, it->status};
-  Judge(now_ns, index, {subject, value, trace->id, where, static_cast<double>(trace->DurationNs()), {}, {}, repeat});
-  return true;
 }
 
 void Alerts::Judge(std::int64_t now_ns, std::uint32_t index, const Event& event) {
   const Rule& source = rule(index);
   const Severity severity = source.Judge(event.value);
-  const std::uint64_t key = KeyOf(index, event.subject);
+  ++states_[index].evaluations;
+  states_[index].evaluated_ns = now_ns;
+  const std::uint64_t key = KeyOf(index, event.subject, event.texts);
   Active* active = Find(key);
-  if (active == nullptr) active = Create(now_ns, key, index, event.subject);
+  if (active == nullptr) active = Create(now_ns, key, index, event.subject, event.texts);
   if (active == nullptr) return;
   if (severity >= Severity::kWarning && source.warning) {
     active->levels[0].active = active->levels[0].firing = true;
@@ -287,29 +205,42 @@ void Alerts::ResolveOrphan(std::int64_t now_ns, Active* active) {
   Publish(now_ns, TransitionKind::kResolved, active);
   while (!resolved_.empty() &&
          (resolved_.size() >= limits_.max_incidents || resolved_.front().resolved_at_ns + kShowResolvedNs < now_ns)) {
-    resolved_.erase(resolved_.begin());
+    resolved_.pop_front();
   }
   resolved_.push_back(active->incident);
+  ++resolved_end_;
 }
 
 void Alerts::Render(Active* active) const {
   Incident& incident = active->incident;
+  const Rule& source = rule(active->rule);
   const std::string value = FormatValue(incident.value, incident.unit);
   const std::string worst = FormatValue(incident.worst_value, incident.unit);
   const std::string threshold = FormatValue(incident.threshold, incident.unit);
   const std::string count = std::to_string(incident.count);
   const std::string severity = ToString(incident.peak_severity);
-  std::vector<TemplateValue> values = {{"value", value, incident.value},
-                                       {"worst", worst, incident.worst_value},
-                                       {"threshold", threshold, incident.threshold},
-                                       {"count", count, static_cast<double>(incident.count)},
-                                       {"severity", severity},
-                                       {"alertname", incident.alertname},
-                                       {"error", incident.last_error},
-                                       {"issues", active->issues}};
+  const std::string trace = incident.worst_trace.IsValid() ? incident.worst_trace.ToHex() : std::string();
+  const std::string window =
+      source.window_ns > 0 ? FormatValue(static_cast<double>(source.window_ns), Unit::kNanoseconds) : std::string();
+  const std::string objective = source.objective > 0 ? Percent(source.objective) : std::string();
+  const auto known = [](bool is_known, double number) {
+    return is_known ? std::optional<double>(number) : std::nullopt;
+  };
+  std::vector<TemplateValue> values = {
+      {"value", value, incident.value},
+      {"worst", worst, incident.worst_value},
+      {"threshold", threshold, incident.threshold},
+      {"count", count, static_cast<double>(incident.count)},
+      {"severity", severity},
+      {"alertname", incident.alertname},
+      {"error", incident.last_error},
+      {"issues", active->issues},
+      {"window", window, known(source.window_ns > 0, static_cast<double>(source.window_ns))},
+      {"objective", objective, known(source.objective > 0, source.objective)},
+      {"trace", trace}};
   for (const NameValue& label : incident.labels) values.push_back({label.name, label.value});
   incident.annotations.clear();
-  for (const NameValue& annotation : rule(active->rule).annotations) {
+  for (const NameValue& annotation : source.annotations) {
     incident.annotations.push_back({annotation.name, RenderTemplate(annotation.value, values)});
   }
 }
@@ -353,7 +284,9 @@ void Alerts::Sweep() {
   };
   if (std::none_of(active_.begin(), active_.end(), over)) return;
   for (const auto& active : active_) {
-    if (over(active)) active_index_.erase(active->key);
+    if (!over(active)) continue;
+    active_index_.erase(active->key);
+    --states_[active->rule].active;
   }
   std::erase_if(active_, over);
 }
@@ -363,18 +296,26 @@ std::uint64_t Alerts::Count(AlertState state) const {
                                                   [&](const auto& active) { return active->incident.state == state; }));
 }
 
-std::vector<Incident> Alerts::Show(std::int64_t now_ns) const {
-  std::vector<Incident> incidents;
-  for (auto it = active_.rbegin(); it != active_.rend(); ++it) {
-    const AlertState state = (*it)->incident.state;
-    if (state != AlertState::kPending && state != AlertState::kFiring) continue;
-    incidents.push_back((*it)->incident);
-    incidents.back().lost_spans = total_lost_ - (*it)->lost_before;
+void Alerts::ShowActive(std::size_t limit, std::uint64_t* before, std::vector<Incident>* out) const {
+  auto at = std::lower_bound(active_.begin(), active_.end(), *before,
+                             [](const auto& active, std::uint64_t serial) { return active->serial < serial; });
+  while (at != active_.begin() && limit > 0) {
+    const Active& active = **--at;
+    *before = active.serial;
+    if (active.incident.state != AlertState::kPending && active.incident.state != AlertState::kFiring) continue;
+    out->push_back(active.incident);
+    out->back().lost_spans = total_lost_ - active.lost_before;
+    --limit;
   }
-  for (auto it = resolved_.rbegin(); it != resolved_.rend(); ++it) {
-    if (it->resolved_at_ns + kShowResolvedNs >= now_ns) incidents.push_back(*it);
+}
+
+void Alerts::ShowResolved(std::int64_t now_ns, std::size_t limit, std::uint64_t* before,
+                          std::vector<Incident>* out) const {
+  const std::uint64_t begin = resolved_end_ - resolved_.size();
+  for (*before = std::min(*before, resolved_end_); *before > begin && limit > 0; --limit) {
+    const Incident& incident = resolved_[static_cast<std::size_t>(--*before - begin)];
+    if (incident.resolved_at_ns + kShowResolvedNs >= now_ns) out->push_back(incident);
   }
-  return incidents;
 }
 
 }  // namespace spanwatch::core

@@ -1,5 +1,6 @@
-// Rules over windows, timers, and the change of the rule set.
+// Rules over windows: a pass over their groups at each tick at which one is due, in parts that fit a short hold.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "sidecar/core/alerts.h"
@@ -8,84 +9,99 @@
 namespace spanwatch::core {
 namespace {
 
-constexpr std::size_t kMaxGroups = 2000;             // of window rules, all together
-constexpr std::int64_t kStaleNs = 300'000'000'000;   // spans that ended longer ago do not count in windows
-constexpr std::int64_t kEvaluationsPerWindow = 300;  // 5 min: each second
+// What one hold may do, and what its parts cost: a group that is not due, one that is, one with sketches, a transition.
+constexpr std::size_t kBudget = 1500, kSkipCost = 1, kGroupCost = 5, kSketchCost = 150, kTransitionCost = 25;
+constexpr double kBudgetRelease = 0.9;
 
-std::int64_t EvaluationInterval(const Rule& rule) {
-  return std::max<std::int64_t>(1, rule.window_ns / kEvaluationsPerWindow / kTickNs) * kTickNs;
+double QuantileOf(Measure measure) {
+  switch (measure) {
+    case Measure::kDurationP50:
+      return 0.5;
+    case Measure::kDurationP90:
+      return 0.9;
+    case Measure::kDurationP95:
+      return 0.95;
+    default:
+      return 0.99;
+  }
 }
+
+void Spend(std::size_t cost, std::size_t* budget) { *budget -= std::min(cost, *budget); }
 
 }  // namespace
 
-std::uint32_t Alerts::GroupOf(std::uint32_t index, const Subject& subject) {
-  const std::uint64_t key = KeyOf(index, subject);
-  if (const auto it = group_index_.find(key); it != group_index_.end()) return it->second;
-  if (groups_.size() >= kMaxGroups) {
-    ++dropped_;
-    return kNone;
-  }
-  const auto group = static_cast<std::uint32_t>(groups_.size());
-  groups_.emplace_back();
-  groups_.back().rule = index;
-  groups_.back().slot_ns = SlotNs(rule(index));
-  groups_.back().subject = subject;
-  groups_.back().lost_before = total_lost_;
-  return group_index_[key] = group;
+// As Google's SRE workbook has it ("Alerting on SLOs", 6: multiwindow, multi-burn-rate alerts,
+// https://sre.google/workbook/alerting-on-slos/): the burn rate is the share of bad spans over the share that the
+// objective allows, and both windows must be above the threshold: the long one says that it matters, the short one that
+// it still goes on. Both are above exactly if the smaller one is.
+double Alerts::BurnRate(std::int64_t now_ns, const Group& group, const WindowSlots::Counts& all) const {
+  const WindowSlots::Counts latest = group.slots.Sum(now_ns, infos_[group.rule].short_slots);
+  const double allowed = 1 - rule(group.rule).objective;
+  const auto burn = [&](const WindowSlots::Counts& counts) {
+    return counts.total > 0 ? counts.part / counts.total / allowed : 0;
+  };
+  return std::min(burn(all), burn(latest));
 }
 
-void Alerts::OnWindows(std::int64_t now_ns, const Binding& binding, const SpanView& span) {
-  if (span.end_ns + kStaleNs < now_ns) return;
-  const bool failed = span.status == StatusCode::kError;
-  for (const std::uint32_t index : binding.windows) {
-    Group& group = groups_[index];
-    const std::int64_t number = now_ns / group.slot_ns;
-    Slot& slot = group.slots[static_cast<std::size_t>(number % std::int64_t{kSlots})];
-    if (slot.number != number) slot = Slot{number, 0, 0, 0, 0};
-    group.newest = number;
-    std::int64_t& due = next_evaluation_[group.rule];
-    if (due == INT64_MAX) due = (now_ns / kTickNs + 1) * kTickNs;  // slept
-    slot.total += span.weight;
-    slot.duration_ns += span.weight * static_cast<double>(std::max<std::int64_t>(0, span.end_ns - span.start_ns));
-    ++slot.raw;
-    if (failed) {
-      slot.errors += span.weight;
-      group.last_error.assign(span.error_type.substr(0, 100));
-      if (!span.error_type.empty() && !span.error_message.empty()) group.last_error += ": ";
-      group.last_error += span.error_message.substr(0, 200);
+Alerts::Reading Alerts::ReadGroup(std::int64_t now_ns, const World& world, Group* group) {
+  const Rule& source = rule(group->rule);
+  Reading reading{0, 1, true, group->trace, group->span, 0, group->last_error, {}};
+  switch (source.measure) {
+    case Measure::kStoreFill:
+      reading.value = static_cast<double>(world.store.bytes) /
+                      static_cast<double>(std::max<std::uint64_t>(1, limits_.memory_limit_bytes));
+      return reading;
+    case Measure::kProcessMemory:
+      reading.enough = !group->over && group->gauge > 0;
+      reading.value = group->gauge;
+      return reading;
+    case Measure::kProcessSilentFor:
+    case Measure::kAbsent: {
+      if (group->seen_ns == 0) group->seen_ns = now_ns;
+      reading.value = static_cast<double>(now_ns - group->seen_ns);
+      const double most = static_cast<double>(kGiveUpNs) +
+                          (source.measure == Measure::kAbsent ? std::max(0.0, infos_[group->rule].highest) : 0.0);
+      if (!group->standing && reading.value >= most) group->over = true;
+      reading.enough = !group->over;
+      reading.spans = 0;
+      return reading;
     }
-    if (failed || !group.trace.IsValid()) {
-      group.trace = span.trace_id;
-      group.span = span.span_id;
-    }
-  }
-}
-
-// The measure over the last 60 slots; *raw is how many spans they hold.
-double Alerts::WindowValue(std::int64_t now_ns, const Group& group, std::uint64_t* raw) const {
-  const std::int64_t current = now_ns / group.slot_ns;
-  Slot sum{0, 0, 0, 0, 0};
-  std::uint64_t spans = 0;
-  for (const Slot& slot : group.slots) {
-    if (slot.number <= current - std::int64_t{kSlots} || slot.number > current) continue;
-    sum.total += slot.total;
-    sum.errors += slot.errors;
-    sum.duration_ns += slot.duration_ns;
-    spans += slot.raw;
-  }
-  *raw = spans;
-  switch (rule(group.rule).measure) {
-    case Measure::kErrorRate:
-      return sum.total > 0 ? sum.errors / sum.total : 0;
-    case Measure::kErrorCount:
-      return sum.errors;
-    case Measure::kRate:
-      return sum.total * 1e9 / static_cast<double>(rule(group.rule).window_ns);
-    case Measure::kDurationAvg:
-      return sum.total > 0 ? sum.duration_ns / sum.total : 0;
     default:
-      return sum.total;
+      break;
   }
+  if (source.measure == Measure::kSpansLost) {
+    if (!group->slots.IsCurrent(now_ns)) Turn(now_ns, group);
+    group->slots.current().total += static_cast<double>(total_lost_ - group->lost_before);
+    group->lost_before = total_lost_;
+  }
+  const bool sketched = infos_[group->rule].counting == Counting::kSketch;
+  if (sketched) scratch_.Clear();
+  const WindowSlots::Counts sum = group->slots.Sum(now_ns, infos_[group->rule].slots, sketched ? &scratch_ : nullptr);
+  reading.spans = sum.raw;
+  reading.enough = sum.raw >= std::max<std::uint64_t>(1, source.min_count);
+  if (sketched || infos_[group->rule].counting == Counting::kDurations) reading.trace_duration_ns = group->trace_value;
+  switch (source.measure) {
+    case Measure::kErrorRate:
+    case Measure::kDurationAvg:
+      reading.value = sum.total > 0 ? sum.part / sum.total : 0;
+      break;
+    case Measure::kErrorCount:
+      reading.value = sum.part;
+      break;
+    case Measure::kRate:
+      reading.value = sum.total * 1e9 / static_cast<double>(source.window_ns);
+      break;
+    case Measure::kSloBurnRate:
+      reading.value = BurnRate(now_ns, *group, sum);
+      break;
+    case Measure::kSpansLost:
+      reading.spans = static_cast<std::uint64_t>(std::clamp(sum.total, 0.0, 9e15)) + 1;
+      reading.enough = reading.spans >= source.min_count;
+      [[fallthrough]];
+    default:
+      reading.value = sketched ? scratch_.Quantile(QuantileOf(source.measure)) : sum.total;
+  }
+  return reading;
 }
 
 // Prometheus' life of an alert: pending for `for`, firing, kept firing for `keep_firing_for` after the condition ended.
@@ -107,43 +123,64 @@ void Alerts::StepLevel(std::int64_t now_ns, const Rule& rule, bool holds, Level*
   if (now_ns - level->last_ns >= rule.keep_firing_for_ns) *level = Level();
 }
 
-void Alerts::EvaluateReading(std::int64_t now_ns, std::uint32_t index, const Subject& subject, const Reading& reading) {
+// Whether the condition of a level holds; of a budget that fires, until its sum is at or below the level under it.
+bool Alerts::Holds(const Rule& rule, Severity level, Severity severity, double value, const Level& state) {
+  const std::optional<double>& own = level == Severity::kCritical ? rule.critical : rule.warning;
+  if (!own) return false;
+  if (severity >= level || !IsBudget(rule.measure) || !state.firing) return severity >= level;
+  const bool above = rule.direction == Direction::kAbove;
+  double border = above ? *own * kBudgetRelease : *own / kBudgetRelease;
+  if (level == Severity::kCritical && rule.warning) border = *rule.warning;
+  return above ? value > border : value < border;
+}
+
+// True: the group has an incident.
+bool Alerts::EvaluateReading(std::int64_t now_ns, std::uint32_t index, const Subject& subject, std::string_view texts,
+                             std::uint64_t key, const Reading& reading) {
   const Rule& source = rule(index);
   const double value = reading.value;
-  const bool enough =
-      source.measure == Measure::kServiceHealth || reading.spans >= std::max<std::uint64_t>(1, source.min_count);
-  const Severity severity = enough ? source.Judge(value) : Severity::kNone;
-  const std::uint64_t key = KeyOf(index, subject);
   Active* active = Find(key);
-  if (active == nullptr && severity != Severity::kNone) active = Create(now_ns, key, index, subject);
-  if (active == nullptr) return;
+  if (!std::isfinite(value)) {
+    Fail(now_ns, index, RuleFailure::kNotFinite);
+    return active != nullptr;
+  }
+  const Severity severity = reading.enough ? source.Judge(value) : Severity::kNone;
+  if (active == nullptr && severity != Severity::kNone) active = Create(now_ns, key, index, subject, texts);
+  if (active == nullptr) return false;
   Incident& incident = active->incident;
   if (severity != Severity::kNone) {
     const bool worse =
         source.direction == Direction::kAbove ? value > incident.worst_value : value < incident.worst_value;
-    if (incident.count == 0 || worse) incident.worst_value = value;
-    active->dirty =
-        active->dirty || value != incident.value || reading.spans != incident.count || reading.issues != active->issues;
+    // What grows with time alone is no news.
+    const bool news = source.measure != Measure::kAbsent && source.measure != Measure::kProcessSilentFor &&
+                      (value != incident.value || reading.spans != incident.count);
+    if (incident.last_match_ns == 0 || worse) incident.worst_value = value;
+    active->dirty = active->dirty || news || reading.issues != active->issues;
     incident.value = value;
     incident.count = reading.spans;
     incident.last_match_ns = now_ns;
     incident.worst_trace = reading.trace;
     incident.worst_span = reading.span;
+    incident.worst_trace_duration_ns = reading.trace_duration_ns;
     incident.last_error = reading.last_error;
     active->issues = reading.issues;
   }
-  StepLevel(now_ns, source, source.warning && severity >= Severity::kWarning, &active->levels[0]);
-  StepLevel(now_ns, source, severity == Severity::kCritical, &active->levels[1]);
+  const bool warning = Holds(source, Severity::kWarning, severity, value, active->levels[0]);
+  const bool critical = Holds(source, Severity::kCritical, severity, value, active->levels[1]);
+  StepLevel(now_ns, source, warning, &active->levels[0]);
+  StepLevel(now_ns, source, critical, &active->levels[1]);
   Settle(now_ns, active);
   timers_due_ = std::min(timers_due_, DueOf(*active));
+  return incident.state == AlertState::kPending || incident.state == AlertState::kFiring;
 }
 
-// The lowest number of an operation of the service; kNone: it has none.
-std::uint32_t Alerts::OperationOf(std::uint32_t service) const {
-  for (std::uint32_t i = 0; i < catalog_->operation_count(); ++i) {
-    if (catalog_->operation(i).live && catalog_->operation(i).service == service) return i;
+// The lowest number of an operation of each service; kNone: it has none.
+std::vector<std::uint32_t> Alerts::FirstOperations() const {
+  std::vector<std::uint32_t> first(catalog_->service_count(), kNone);
+  for (auto i = static_cast<std::uint32_t>(catalog_->operation_count()); i-- > 0;) {
+    if (catalog_->operation(i).live) first[catalog_->operation(i).service] = i;
   }
-  return kNone;
+  return first;
 }
 
 // Services that are not well or have an incident, in order of their numbers. False: there are none.
@@ -153,174 +190,161 @@ bool Alerts::EvaluateHealth(std::int64_t now_ns, std::uint32_t index, const Heal
     if (active->rule == index && active->subject.operation != kNone)
       services[catalog_->operation(active->subject.operation).service] = active->subject;
   }
-  for (std::uint32_t i = 0; health.unhealthy() > 0 && i < health.size(); ++i) {
-    if (health.VerdictOf(i).status == HealthStatus::kHealthy || services.contains(i)) continue;
-    const Subject subject{OperationOf(i), SpanKind::kUnspecified, StatusCode::kUnset};
-    if (subject.operation != kNone) services[i] = subject;
+  const std::vector<std::uint32_t> first = health.unhealthy() > 0 ? FirstOperations() : std::vector<std::uint32_t>();
+  for (std::uint32_t i = 0; i < std::min(first.size(), health.size()); ++i) {
+    if (health.VerdictOf(i).status == HealthStatus::kHealthy || services.contains(i) || first[i] == kNone) continue;
+    services[i] = {first[i], SpanKind::kUnspecified, StatusCode::kUnset};
   }
   for (const auto& [number, subject] : services) {
     if (!Applies(rule(index), subject)) continue;
     const Health::Verdict verdict = health.VerdictOf(number);
     const std::string issues = health.Issues(number);
-    EvaluateReading(now_ns, index, subject,
-                    {static_cast<double>(verdict.status), verdict.spans, verdict.trace, verdict.span, {}, issues});
+    const Reading reading{
+        static_cast<double>(verdict.status), verdict.spans, true, verdict.trace, verdict.span, 0, {}, issues};
+    EvaluateReading(now_ns, index, subject, "", KeyOf(index, subject, ""), reading);
   }
   return !services.empty();
 }
 
-// False: all groups are idle; nothing will change before the next span.
-bool Alerts::EvaluateRule(std::int64_t now_ns, std::uint32_t index, const TraceStore::Counts& store) {
-  const Rule& source = rule(index);
-  bool awake = false;
-  for (Group& group : groups_) {
-    if (group.rule != index) continue;
-    std::uint64_t raw = 1;
-    double value;
-    if (source.measure == Measure::kStoreFill) {
-      value = static_cast<double>(store.bytes) /
-              static_cast<double>(std::max<std::uint64_t>(1, limits_.memory_limit_bytes));
-    } else if (source.measure == Measure::kSpansLost) {
-      const std::int64_t number = now_ns / group.slot_ns;
-      Slot& slot = group.slots[static_cast<std::size_t>(number % std::int64_t{kSlots})];
-      if (slot.number != number) slot = Slot{number, 0, 0, 0, 0};
-      slot.total += static_cast<double>(total_lost_ - group.lost_before);
-      group.lost_before = total_lost_;
-      value = WindowValue(now_ns, group, &raw);
-      raw = static_cast<std::uint64_t>(value) + 1;
-    } else {
-      const bool idle = group.newest <= now_ns / group.slot_ns - std::int64_t{kSlots};
-      if (idle && !group.watched) continue;
-      value = WindowValue(now_ns, group, &raw);
-    }
-    EvaluateReading(now_ns, index, group.subject, {value, raw, group.trace, group.span, group.last_error, {}});
-    group.watched = Find(KeyOf(index, group.subject)) != nullptr;
-    awake = true;
+// The rule is to be looked at again at `at_ns`, if not before.
+void Alerts::Want(std::uint32_t index, std::int64_t at_ns) { pass_.next[index] = std::min(pass_.next[index], at_ns); }
+
+// Of what grows with time alone: no sooner than it may cross a threshold.
+void Alerts::WantNext(std::int64_t now_ns, const Group& group, double value) {
+  const RuleInfo& info = infos_[group.rule];
+  std::int64_t at = now_ns + info.interval_ns;
+  if (!group.watched && rule(group.rule).direction == Direction::kAbove) {
+    const double left = std::clamp(info.lowest - value, 0.0, 1e18);
+    at = std::max(at, now_ns + (static_cast<std::int64_t>(left) / kTickNs + 1) * kTickNs);
   }
-  return awake;
+  Want(group.rule, at);
 }
 
-void Alerts::Advance(std::int64_t now_ns, const TraceStore::Counts& store, std::uint64_t total_lost,
-                     const Health& health) {
-  total_lost_ = total_lost;
-  for (const std::uint16_t index : health_rules_) {  // they sleep while all is well
-    if (next_evaluation_[index] == INT64_MAX && health.unhealthy() > 0) next_evaluation_[index] = now_ns;
+void Alerts::EvaluateGroup(std::int64_t now_ns, const World& world, Group* group) {
+  const std::uint32_t index = group->rule;
+  const RuleInfo& info = infos_[index];
+  const bool counts = info.counting != Counting::kNothing && info.counting != Counting::kPresence;
+  // A rule without anything to look at sleeps: hours in which nothing came cost nothing, live and at a restart.
+  if (counts && !group->watched && group->slots.IsIdle(now_ns, 1)) return;
+  const Reading reading = ReadGroup(now_ns, world, group);
+  group->watched = EvaluateReading(now_ns, index, group->subject, group->texts, group->key, reading);
+  if (info.counting == Counting::kSketch) Weigh(group);
+  if (counts || group->standing || group->watched || !group->over) {
+    if (info.counting == Counting::kPresence || rule(index).measure == Measure::kProcessSilentFor) {
+      WantNext(now_ns, *group, reading.value);
+    } else {
+      Want(index, now_ns + info.interval_ns);
+    }
+    return;
   }
-  if (groups_.empty() && health_rules_.empty() && now_ns < timers_due_) return;
+  FreeGroup(group_index_[group->key]);
+}
+
+bool Alerts::RunGroups(const World& world, std::size_t* budget) {
+  for (; pass_.group < groups_.size(); ++pass_.group) {
+    if (*budget == 0) return true;
+    Group& group = groups_[pass_.group];
+    if (group.rule == kNone || pass_.next[group.rule] == 0) {
+      Spend(kSkipCost, budget);
+      continue;
+    }
+    const std::size_t before = transitions_.size();
+    const bool sketch = infos_[group.rule].counting == Counting::kSketch;
+    EvaluateGroup(pass_.now_ns, world, &group);
+    Spend((sketch ? kSketchCost : kGroupCost) + (transitions_.size() - before) * kTransitionCost, budget);
+  }
+  return false;
+}
+
+// Incidents whose time has come: expiry, updates.
+bool Alerts::RunTimers(std::size_t* budget) {
+  const std::int64_t now_ns = pass_.now_ns;
+  if (!pass_.timers) {
+    if (now_ns < timers_due_) return false;
+    pass_.timers = true;
+    timers_due_ = INT64_MAX;
+  }
+  for (; pass_.active < active_.size(); ++pass_.active) {
+    if (*budget == 0) return true;
+    Active* active = active_[pass_.active].get();
+    const std::size_t before = transitions_.size();
+    if (!IsWindow(rule(active->rule).measure)) ExpireEvents(now_ns, active);
+    const bool firing = active->incident.state == AlertState::kFiring;
+    if (firing && active->dirty && active->emitted_ns + limits_.update_interval_ns <= now_ns) {
+      Emit(now_ns, TransitionKind::kUpdated, active);
+    }
+    if (firing) timers_due_ = std::min(timers_due_, DueOf(*active));
+    Spend(kSkipCost + (transitions_.size() - before) * kTransitionCost, budget);
+  }
+  return false;
+}
+
+void Alerts::BeginPass(std::int64_t now_ns, const World& world) {
+  pass_.running = true;
+  pass_.timers = false;
+  pass_.now_ns = now_ns;
+  pass_.group = groups_.size();
+  pass_.active = 0;
+  pass_.next.assign(next_evaluation_.size(), 0);
   for (std::uint32_t i = 0; i < next_evaluation_.size(); ++i) {
     if (next_evaluation_[i] > now_ns) continue;
-    // A rule without anything to look at sleeps: hours in which nothing came cost nothing, live and at a restart.
-    const bool awake =
-        rule(i).measure == Measure::kServiceHealth ? EvaluateHealth(now_ns, i, health) : EvaluateRule(now_ns, i, store);
-    next_evaluation_[i] = awake ? now_ns + EvaluationInterval(rule(i)) : INT64_MAX;
-  }
-  if (now_ns >= timers_due_) {
-    timers_due_ = INT64_MAX;
-    for (const auto& active : active_) {
-      if (!IsWindow(rule(active->rule).measure)) ExpireEvents(now_ns, active.get());
-      const bool firing = active->incident.state == AlertState::kFiring;
-      if (firing && active->dirty && active->emitted_ns + limits_.update_interval_ns <= now_ns) {
-        Emit(now_ns, TransitionKind::kUpdated, active.get());
-      }
-      if (firing) timers_due_ = std::min(timers_due_, DueOf(*active));
+    pass_.next[i] = INT64_MAX;
+    pass_.group = 0;
+    ++states_[i].evaluations;
+    states_[i].evaluated_ns = now_ns;
+    if (infos_[i].per_service) {
+      LookAtProcesses(now_ns, i, world.ledger);
+      // New processes are looked for before they can have crossed a threshold.
+      const auto wait = static_cast<std::int64_t>(std::clamp(infos_[i].lowest, 0.0, 3600e9)) / kTickNs * kTickNs;
+      const bool silence = rule(i).measure == Measure::kProcessSilentFor;
+      if (world.ledger.HasLiving()) Want(i, now_ns + std::max(infos_[i].interval_ns, silence ? wait : 0));
     }
+    if (rule(i).measure == Measure::kServiceHealth && EvaluateHealth(now_ns, i, world.health))
+      Want(i, now_ns + infos_[i].interval_ns);
   }
+}
+
+void Alerts::EndPass() {
+  for (std::size_t i = 0; i < pass_.next.size(); ++i) {
+    if (pass_.next[i] != 0) next_evaluation_[i] = pass_.next[i];
+  }
+  pass_.running = false;
   Sweep();
 }
 
+bool Alerts::Advance(std::int64_t now_ns, const World& world) {
+  if (!pass_.running) {
+    const auto wake = [&](const std::vector<std::uint16_t>& rules) {
+      for (const std::uint16_t index : rules) {
+        if (next_evaluation_[index] == INT64_MAX) next_evaluation_[index] = now_ns;
+      }
+    };
+    if (!health_rules_.empty() && world.health.unhealthy() > 0) wake(health_rules_);
+    if (!process_rules_.empty() && world.ledger.HasLiving()) wake(process_rules_);
+    if (now_ns < NextDue()) return false;
+    BeginPass(now_ns, world);
+  }
+  std::size_t budget = kBudget;
+  if (RunGroups(world, &budget) || RunTimers(&budget)) return true;
+  EndPass();
+  return false;
+}
+
 std::int64_t Alerts::NextDue() const {
+  if (pass_.running) return pass_.now_ns;
   std::int64_t due = timers_due_;
-  if (groups_.empty() && health_rules_.empty()) return due;
+  if (group_count() == 0 && health_rules_.empty() && process_rules_.empty()) return due;
   for (const std::int64_t at : next_evaluation_) due = std::min(due, at);
   return due;
 }
 
-// What the hot path needs to know of the rules.
-void Alerts::Summarise() {
-  min_depth_ = UINT32_MAX;
-  min_span_count_ = UINT64_MAX;
-  trace_rules_.clear();
-  open_rules_.clear();
-  health_rules_.clear();
-  for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
-    const Rule& each = rule(i);
-    const double lowest = std::clamp(std::min(each.warning.value_or(1e9), each.critical.value_or(1e9)), 0.0, 1e9);
-    if (IsTrace(each.measure)) trace_rules_.push_back(static_cast<std::uint16_t>(i));
-    if (each.measure == Measure::kSpanOpenFor) open_rules_.push_back(static_cast<std::uint16_t>(i));
-    if (each.measure == Measure::kServiceHealth) health_rules_.push_back(static_cast<std::uint16_t>(i));
-    if (each.direction == Direction::kBelow) continue;
-    if (each.measure == Measure::kTraceDepth) min_depth_ = std::min(min_depth_, static_cast<std::uint32_t>(lowest));
-    if (each.measure == Measure::kTraceSpanCount)
-      min_span_count_ = std::min(min_span_count_, static_cast<std::uint64_t>(lowest));
+void Alerts::Resume(std::int64_t since_ns, std::int64_t now_ns) {
+  resumed_ns_ = now_ns;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    Group& group = groups_[i];
+    if (group.rule == kNone || group.watched || group.seen_ns == 0) continue;
+    if (infos_[group.rule].counting == Counting::kPresence) group.seen_ns += now_ns - std::min(since_ns, now_ns);
   }
-}
-
-// Moves groups and incidents to the new numbers of their rules; what has no rule any more is over.
-void Alerts::Carry(std::int64_t now_ns, const RuleSet& old) {
-  std::vector<std::uint32_t> renamed(old.rules.size(), kNone);
-  for (std::uint32_t i = 0; i < old.rules.size(); ++i) {
-    for (std::uint32_t j = 0; j < rules_->rules.size(); ++j) {
-      const Rule& a = old.rules[i];
-      const Rule& b = rule(j);
-      if (a.group == b.group && a.alert == b.alert && a.text == b.text) renamed[i] = j;
-    }
-  }
-  std::vector<Group> groups = std::move(groups_);
-  groups_.clear();
-  group_index_.clear();
-  for (Group& group : groups) {
-    if (renamed[group.rule] == kNone) continue;
-    group.rule = renamed[group.rule];
-    group_index_[KeyOf(group.rule, group.subject)] = static_cast<std::uint32_t>(groups_.size());
-    groups_.push_back(std::move(group));
-  }
-  active_index_.clear();
-  for (const auto& active : active_) {
-    if (renamed[active->rule] == kNone) {
-      if (active->incident.state == AlertState::kFiring) ResolveOrphan(now_ns, active.get());
-      active->incident.state = AlertState::kResolved;
-    } else {
-      active->rule = renamed[active->rule];
-      active->key = KeyOf(active->rule, active->subject);
-      active_index_[active->key] = active.get();
-    }
-  }
-  std::erase_if(active_, [](const auto& active) { return active->incident.state == AlertState::kResolved; });
-}
-
-void Alerts::ForgetIdle(std::int64_t now_ns) {
-  const auto idle = [&](const Group& group) {
-    const Measure measure = rule(group.rule).measure;
-    return measure != Measure::kStoreFill && measure != Measure::kSpansLost && !group.watched &&
-           group.newest < now_ns / group.slot_ns - 2 * std::int64_t{kSlots};
-  };
-  if (std::erase_if(groups_, idle) == 0) return;
-  group_index_.clear();
-  for (std::uint32_t i = 0; i < groups_.size(); ++i) group_index_[KeyOf(groups_[i].rule, groups_[i].subject)] = i;
-  ++generation_;
-}
-
-void Alerts::MarkOperations(std::vector<bool>* marks) const {
-  const auto mark = [&](const Subject& subject) {
-    if (subject.operation < marks->size()) (*marks)[subject.operation] = true;
-  };
-  for (const Group& group : groups_) mark(group.subject);
-  for (const auto& active : active_) mark(active->subject);
-}
-
-void Alerts::Configure(std::int64_t now_ns, const Limits& limits, std::shared_ptr<const RuleSet> rules) {
-  limits_ = limits;
-  const std::shared_ptr<const RuleSet> old = std::exchange(rules_, std::move(rules));
-  Carry(now_ns, *old);
-  Summarise();
-  next_evaluation_.assign(rules_->rules.size(), INT64_MAX);
-  for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
-    const Measure measure = rule(i).measure;
-    if (!IsWindow(measure)) continue;
-    next_evaluation_[i] = (now_ns / kTickNs + 1) * kTickNs;
-    if (measure == Measure::kStoreFill || measure == Measure::kSpansLost) GroupOf(i, Subject{});
-  }
-  timers_due_ = now_ns;
-  ++generation_;
 }
 
 }  // namespace spanwatch::core

@@ -51,6 +51,7 @@ class CodecReader {
 
   bool ok() const { return ok_; }
   bool AtEnd() const { return ok_ && rest_.empty(); }
+  std::size_t left() const { return rest_.size(); }
 
   std::uint64_t U64() {
     std::uint64_t value = 0;

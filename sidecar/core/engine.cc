@@ -56,7 +56,10 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
       started_ns_ = record.now_ns;
       last_tick_ns_ = record.now_ns / kTickNs * kTickNs;
     }
-    if (record.kind == RecordKind::kRestart) ledger_.Resume(record.now_ns);  // before the ticks that lie in between
+    if (record.kind == RecordKind::kRestart) {  // before the ticks that lie in between
+      ledger_.Resume(record.now_ns);
+      alerts_.Resume(now_ns_, record.now_ns);
+    }
   }
   RunTicks(record.now_ns);
   ApplyRecord(record, decoded);
@@ -100,6 +103,10 @@ std::int64_t Engine::Impl::NextTickDue() const {
 void Engine::Impl::RunTicks(std::int64_t now_ns) {
   for (;;) {
     MutexLock lock(&mutex_);
+    if (alerts_.InPass()) {  // the rest of this tick in this hold and the next
+      if (!alerts_.Advance(now_ns_, {store_.counts(), ledger_, health_})) last_tick_ns_ = now_ns_;
+      continue;
+    }
     const std::int64_t tick = std::max(last_tick_ns_ + kTickNs, CeilToGrid(NextTickDue()));
     if (tick > now_ns) {
       last_tick_ns_ = std::max(last_tick_ns_, now_ns / kTickNs * kTickNs);
@@ -114,8 +121,8 @@ void Engine::Impl::RunTicks(std::int64_t now_ns) {
     ledger_.Advance(tick);
     overview_.Advance(tick);
     health_.Advance(tick, catalog_, ledger_);
-    alerts_.Advance(tick, store_.counts(), ledger_.total_lost(), health_);
-    last_tick_ns_ = tick;
+    alerts_.NoteLost(ledger_.total_lost());
+    if (!alerts_.Advance(tick, {store_.counts(), ledger_, health_})) last_tick_ns_ = tick;
   }
 }
 
@@ -157,6 +164,7 @@ void Engine::Impl::ApplyBatch(std::int64_t now_ns, const SpanBatch& batch) {
       if (records_ % kRecordsPerWeighing == 0) WeighStatistics();
     }
     for (std::size_t i = begin; i < end; ++i) ApplySpan(batch, batch.spans[i], &last);
+    overview_.Settle();
     spans_applied_ += end - begin;
     JudgeCrossings();
   }
@@ -166,6 +174,8 @@ void Engine::Impl::ApplyBatch(std::int64_t now_ns, const SpanBatch& batch) {
 void Engine::Impl::WeighStatistics() {
   const std::uint64_t used = statistics_.bytes() + OtherStatisticsBytes() + kStatisticsMargin;
   overview_.SetRoom(used < kMaxStatisticsBytes ? kMaxStatisticsBytes - used : 0);
+  const std::uint64_t others = used - alerts_.group_bytes();
+  alerts_.SetRoom(others < kMaxStatisticsBytes ? kMaxStatisticsBytes - others : 0);
 }
 
 void Engine::Impl::ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) {
@@ -207,9 +217,11 @@ void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neigh
     if (added == TraceStore::Added::kStored) store_.NoteFailure(slot, group);
   }
   if (last->service == 0) statistics_.CountOtherService(now_ns_, batch.resources[span.resource].service_name);
-  if (!cell.binding.windows.empty()) alerts_.OnWindows(now_ns_, cell.binding, span);
-  if (span.end_ns - span.start_ns > cell.binding.min_duration_ns) {
-    if (alerts_.OnSpan(now_ns_, cell.binding, {cell.operation, span.kind, span.status}, span)) store_.MarkAlerted(slot);
+  const Subject subject{cell.operation, span.kind, span.status};
+  if (!cell.binding.windows.empty()) alerts_.OnWindows(now_ns_, subject, batch, span, &cell.binding);
+  if (span.end_ns - span.start_ns > cell.binding.min_duration_ns &&
+      alerts_.OnSpan(now_ns_, cell.binding, subject, batch, span)) {
+    store_.MarkAlerted(slot);
   }
   Trace& trace = store_.trace(slot);
   if (trace.service == kNone) trace.service = last->service;
@@ -227,7 +239,7 @@ void Engine::Impl::ApplyOpenSpans(const EnvelopeView& envelope, const SpanBatch&
     const std::uint32_t operation = catalog_.OperationOf(service, span.name, now_ns_);
     if (open.size() < kMaxOpenSpans)
       open.push_back({span.trace_id, span.span_id, span.parent_id, span.start_ns, operation, span.kind});
-    alerts_.OnOpenSpan(now_ns_, {operation, span.kind, span.status}, span,
+    alerts_.OnOpenSpan(now_ns_, {operation, span.kind, span.status}, batch, span,
                        std::max<std::int64_t>(0, envelope.send_time_ns - span.start_ns));
   }
   ledger_.OnOpenSpans(envelope, batch.spans.size(), std::move(open));

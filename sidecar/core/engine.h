@@ -30,6 +30,7 @@ struct ErrorsView;        // errors_view.h
 struct OperationHistory;  // analysis.h
 struct CompletedView;     // completed_view.h
 struct OperationNames;    // names_view.h
+struct RuleStatus;        // rule_status.h
 
 // Ticks lie on multiples of this engine time.
 inline constexpr std::int64_t kTickNs = 100'000'000;
@@ -121,6 +122,8 @@ class Engine {
   // Active incidents (pending, firing), then those resolved in the last 15 minutes; newest first within each.
   std::vector<Incident> Incidents() const;
   std::shared_ptr<const RuleSet> Rules() const;
+  // How each of them is doing, in their order.
+  std::vector<RuleStatus> GetRuleStatus() const;
   // Traces that match, those of one page; *total: how many there are on all pages. In holds of some 256 KiB of spans.
   std::vector<TraceSummary> FindTraces(const TraceQuery& query, std::size_t* total = nullptr) const;
   std::optional<TraceCopy> GetTrace(const TraceId& id) const;

@@ -5,7 +5,7 @@ namespace spanwatch::core {
 namespace {
 
 // Raised whenever the bytes change their meaning: an older checkpoint is then refused.
-constexpr std::uint64_t kCheckpointVersion = 3;
+constexpr std::uint64_t kCheckpointVersion = 4;
 
 }  // namespace
 

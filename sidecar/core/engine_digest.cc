@@ -65,6 +65,10 @@ std::uint64_t Engine::Impl::Digest() const {
   Add(metrics.trace_spans, &out);
   Add(metrics.trace_duration, &out);
   for (const Incident& incident : Incidents()) Add(incident, &out);
+  for (const RuleStatus& rule : GetRuleStatus()) {
+    out.Add(rule.ok).Add(std::string_view(rule.last_error)).Add(rule.evaluations).Add(rule.last_evaluation_ns);
+    out.Add(rule.failures).Add(rule.groups).Add(rule.dropped_groups).Add(rule.dropped_incidents);
+  }
   for (const ServiceHealth& service : GetHealth().services) {
     out.Add(std::string_view(service.service)).Add(service.status).Add(service.since_ns);
     out.Add(service.spans).Add(service.avg_duration_ns).Add(service.error_rate);

@@ -46,6 +46,7 @@ class Engine::Impl {
   MetricsView Metrics() const EXCLUDES(mutex_);
   std::vector<Incident> Incidents() const EXCLUDES(mutex_);
   std::shared_ptr<const RuleSet> Rules() const EXCLUDES(mutex_);
+  std::vector<RuleStatus> GetRuleStatus() const EXCLUDES(mutex_);
   std::vector<TraceSummary> FindTraces(const TraceQuery& query, std::size_t* total) const EXCLUDES(mutex_);
   std::optional<TraceCopy> GetTrace(const TraceId& id) const EXCLUDES(mutex_);
   std::optional<TraceCopy> GetSpans(const TraceId& id, std::uint32_t first_span) const EXCLUDES(mutex_);

@@ -1,5 +1,6 @@
 // What the engine shows: copies under short holds of its mutex, formatted outside.
 #include <algorithm>
+#include <set>
 
 #include "sidecar/core/engine_impl.h"
 
@@ -7,6 +8,7 @@ namespace spanwatch::core {
 namespace {
 
 constexpr std::size_t kPerHold = 200;
+constexpr std::size_t kIncidentsPerHold = 100;
 
 }  // namespace
 
@@ -74,10 +76,42 @@ MetricsView Engine::Impl::Metrics() const {
   }
 }
 
+// One that is resolved between the holds may come twice: as it was first counts.
 std::vector<Incident> Engine::Impl::Incidents() const {
-  MutexLock lock(&mutex_);
-  return alerts_.Show(now_ns_);
+  std::vector<Incident> incidents;
+  bool resolved = false, changed = false;
+  std::uint64_t known = 0;
+  for (std::uint64_t before = UINT64_MAX;;) {
+    MutexLock lock(&mutex_);
+    const std::size_t size = incidents.size();
+    changed = size > 0 && (changed || known != alerts_.resolutions());
+    known = alerts_.resolutions();
+    if (resolved) {
+      alerts_.ShowResolved(now_ns_, kIncidentsPerHold, &before, &incidents);
+    } else {
+      alerts_.ShowActive(kIncidentsPerHold, &before, &incidents);
+    }
+    if (incidents.size() != size) continue;
+    if (resolved) break;
+    resolved = true;
+    before = UINT64_MAX;
+  }
+  if (!changed) return incidents;
+  std::set<std::string_view> seen;
+  std::vector<Incident> distinct;
+  distinct.reserve(incidents.size());
+  for (Incident& incident : incidents) {
+    if (seen.contains(incident.id)) continue;
+    seen.insert(distinct.emplace_back(std::move(incident)).id);
+  }
+  return distinct;
 }
+
+std::vector<RuleStatus> Engine::Impl::GetRuleStatus() const {
+  MutexLock lock(&mutex_);
+  return alerts_.ShowRules(now_ns_);
+}
+std::vector<RuleStatus> Engine::GetRuleStatus() const { return impl_->GetRuleStatus(); }
 
 std::shared_ptr<const RuleSet> Engine::Impl::Rules() const {
   MutexLock lock(&mutex_);

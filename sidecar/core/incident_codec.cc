@@ -3,7 +3,8 @@
 namespace spanwatch::core {
 namespace {
 
-constexpr std::uint64_t kUnits = 6, kDirections = 2, kStates = 4, kSeverities = 3, kTransitionKinds = 5;
+constexpr std::uint64_t kUnits = static_cast<std::uint64_t>(Unit::kFactor) + 1, kDirections = 2, kStates = 4,
+                        kSeverities = 3, kTransitionKinds = 5;
 
 template <typename Enum>
 std::uint64_t Number(Enum value) {

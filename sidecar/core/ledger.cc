@@ -1,6 +1,7 @@
 #include "sidecar/core/ledger.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace spanwatch::core {
 namespace {
@@ -306,6 +307,43 @@ std::map<std::string_view, ServiceTroubles> Ledger::Troubles(std::int64_t now_ns
     }
   }
   return troubles;
+}
+
+void Ledger::ServiceSigns::Add(const ServiceSigns& other) {
+  if (std::tie(other.last_seen_ns, other.serial) > std::tie(last_seen_ns, serial)) {
+    last_seen_ns = other.last_seen_ns;
+    serial = other.serial;
+  }
+  if (other.goodbye_serial > goodbye_serial) {
+    goodbye_ns = other.goodbye_ns;
+    goodbye_serial = other.goodbye_serial;
+  }
+  living = living || other.living;
+  rss_bytes = std::max(rss_bytes, other.rss_bytes);
+}
+
+std::map<std::string_view, Ledger::ServiceSigns> Ledger::Signs() const {
+  std::map<std::string_view, ServiceSigns> signs;
+  for (const auto& [id, process] : processes_) {
+    ServiceSigns own;
+    if (process.state == State::kClosed) {
+      own.goodbye_ns = process.last_seen_ns;
+      own.goodbye_serial = process.serial;
+    } else {
+      own.last_seen_ns = process.last_seen_ns;
+      own.serial = process.serial;
+      own.living = process.state != State::kDied;
+      own.rss_bytes = own.living ? process.rss_bytes : 0;
+    }
+    signs[process.service].Add(own);
+  }
+  return signs;
+}
+
+bool Ledger::HasLiving() const {
+  return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+    return entry.second.state == State::kAlive || entry.second.state == State::kSilent;
+  });
 }
 
 void Ledger::Advance(std::int64_t now_ns) {

@@ -75,6 +75,22 @@ class Ledger {
   // By service, of all that have processes. The names are valid until the next change.
   std::map<std::string_view, ServiceTroubles> Troubles(std::int64_t now_ns) const;
 
+  // The signs of life of one service's processes.
+  struct ServiceSigns {
+    std::int64_t last_seen_ns = 0;                 // the latest of those that said no goodbye; 0: all did
+    std::int64_t goodbye_ns = 0;                   // of the youngest that did; 0: none
+    std::uint64_t serial = 0, goodbye_serial = 0;  // of these two
+    bool living = false;                           // one is alive or silent
+    std::uint64_t rss_bytes = 0;                   // the largest of those
+    // The end was in order: nobody is missed.
+    bool Closed() const { return last_seen_ns == 0 || (goodbye_serial > serial && goodbye_ns > last_seen_ns); }
+    void Add(const ServiceSigns& other);
+  };
+  // By service; the names are valid until the next change.
+  std::map<std::string_view, ServiceSigns> Signs() const;
+  // Processes that are alive or silent.
+  bool HasLiving() const;
+
   // All but limits, as a checkpoint keeps it. Load, into a new ledger: false if the bytes are not such, or name an
   // operation beyond the first `operations`.
   void Save(CodecWriter* out) const;

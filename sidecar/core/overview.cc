@@ -133,7 +133,19 @@ void Overview::OnSpan(std::int64_t now_ns, std::uint32_t operation, std::uint32_
   if (span.status == StatusCode::kError) OnError(batch, span, entry);
   const sketch::Place place = sketch::PlaceOf(duration);
   if (entry->block[place.power] == 0) AddBlock(entry, place.power);
-  entry->dense[(entry->block[place.power] - 1u) * sketch::kParts + place.part] += static_cast<float>(weight);
+  float* const cell = &entry->dense[(entry->block[place.power] - 1u) * sketch::kParts + place.part];
+  __builtin_prefetch(cell, 1);
+  Step& step = steps_[next_step_++ % steps_.size()];
+  if (step.cell != nullptr) *step.cell += step.weight;
+  step = {cell, static_cast<float>(weight)};
+}
+
+void Overview::Settle() {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    Step& step = steps_[next_step_++ % steps_.size()];
+    if (step.cell != nullptr) *step.cell += step.weight;
+    step.cell = nullptr;
+  }
 }
 
 void Overview::OnError(const SpanBatch& batch, const SpanView& span, Entry* entry) {
@@ -144,6 +156,7 @@ void Overview::OnError(const SpanBatch& batch, const SpanView& span, Entry* entr
 
 // The record of an operation and kind, made if there is room; else that of the service's "(other)".
 Overview::Entry* Overview::Obtain(std::uint32_t operation, std::uint32_t service, SpanKind kind) {
+  Settle();
   if (operation >= first_.size()) {
     first_.resize(operation + 1);
     folded_.resize(operation + 1);
@@ -208,6 +221,7 @@ void Overview::Weigh(Entry* entry) {
 }
 
 void Overview::AddBlock(Entry* entry, std::uint32_t power) {
+  Settle();
   static constexpr std::array<float, sketch::kParts> kZeros{};
   entry->dense.Append(kZeros.data(), kZeros.size());
   entry->dense.Shrink();
@@ -218,6 +232,7 @@ void Overview::AddBlock(Entry* entry, std::uint32_t power) {
 
 // The first span of another minute, or very many in one.
 void Overview::Turn(Entry* entry) {
+  Settle();
   Pack(entry);
   Tidy(entry);
   entry->minutes.Shrink();
@@ -305,6 +320,7 @@ void Overview::TidySome(std::size_t count) {
 }
 
 void Overview::Advance(std::int64_t now_ns) {
+  Settle();
   if (now_ns >= minute_end_ns_) {
     minute_ = MinuteOf(now_ns);
     minute_end_ns_ = (minute_ + std::int64_t{1}) * kMinuteNs;
@@ -326,12 +342,14 @@ std::vector<const OperationRecord*> Overview::RecordsOf(std::uint32_t operation)
 }
 
 void Overview::ForgetOperation(std::uint32_t operation) {
+  Settle();
   if (operation >= first_.size()) return;
   while (first_[operation] != nullptr) Free(first_[operation]);
   MarkFolded(operation, false);
 }
 
 void Overview::ForgetService(std::uint32_t service) {
+  Settle();
   if (service >= other_.size()) return;
   while (other_[service] != nullptr) Free(other_[service]);
 }

@@ -52,8 +52,9 @@ struct Receiver {
   DiscordOptions discord;
   WebhookFormat format = WebhookFormat::kAlertmanager;
   std::uint64_t storm_messages = 10;  // Discord: above that many new messages in storm_per_ns the rest share one; 0: no
-  std::int64_t storm_per_ns = 10'000'000'000;       // limit ("storm: off")
-  std::int64_t growth_interval_ns = 5'000'000'000;  // a growing incident's message is edited at most this often
+  std::int64_t storm_per_ns = 10'000'000'000;        // limit ("storm: off")
+  std::int64_t growth_interval_ns = 5'000'000'000;   // a growing incident's message is edited at most this often
+  std::int64_t resend_interval_ns = 60'000'000'000;  // Alertmanager: what fires is sent again so often
 };
 
 // A node of the route tree. The first child that matches takes the incident, and those after it too while each says

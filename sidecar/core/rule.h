@@ -112,6 +112,8 @@ class StringMatcher {
  public:
   virtual ~StringMatcher() = default;
   virtual bool Matches(std::string_view text) const = 0;
+  // The one text that it matches, if there is but one; of `absent` it says who is missed before he ever spoke.
+  virtual std::optional<std::string_view> Literal() const { return std::nullopt; }
 };
 
 struct LabelMatcher {

@@ -311,6 +311,15 @@ void ReadDetail(std::string_view detail, SpanCopy* copy) {
   }
 }
 
+bool FindAttribute(std::string_view encoded, std::string_view key, AttributeView* out) {
+  Reader in(encoded);
+  for (std::uint32_t n = in.Varint(); n > 0 && !in.AtEnd(); --n) {
+    *out = in.Attribute();
+    if (out->key == key) return true;
+  }
+  return false;
+}
+
 TagMatch::TagMatch(std::string_view key, std::string_view value) : key_(key), value_(value) {
   const char* end = value.data() + value.size();
   std::int64_t integer = 0;

@@ -26,6 +26,9 @@ void ReadDetail(std::string_view detail, SpanCopy* copy);
 void EncodeAttributes(const SpanBatch& batch, AttributeRange range, std::size_t max_bytes, std::string* out);
 std::vector<AttributeCopy> DecodeAttributes(std::string_view encoded);
 
+// The first attribute with that key, of a span's detail or of a resource. False: there is none. Views on `encoded`.
+bool FindAttribute(std::string_view encoded, std::string_view key, AttributeView* out);
+
 // A tag that is looked for: a key, and a value as text. Strings, arrays and maps (as JSON) are compared as they are,
 // bools with "true" and "false", integers by their digits, floating-point numbers by value; bytes match nothing. Views
 // on the caller's text.

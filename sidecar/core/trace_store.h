@@ -59,13 +59,14 @@ struct FailedSpan {
 
 // What a rule on traces has already said about a trace.
 struct TraceVerdict {
-  std::uint32_t rule = 0;
+  std::uint32_t rule = 0;  // Alerts' own number for it, the same over reloads
   Severity severity = Severity::kNone;
   std::uint32_t operation = kNone;  // what it was said of: later crossings stay with it
   SpanKind kind = SpanKind::kUnspecified;
   StatusCode status = StatusCode::kUnset;
   SpanId span;
   double value = 0;
+  std::string texts;  // of the labels, if the rule groups by tags
 };
 
 struct Trace {

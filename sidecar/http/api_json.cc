@@ -188,7 +188,7 @@ bool IsActive(const core::Incident& incident) {
   return incident.state == core::AlertState::kPending || incident.state == core::AlertState::kFiring;
 }
 
-Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& incidents) {
+Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& incidents, const core::RuleStatus& status) {
   const core::Unit unit = core::UnitOf(rule.measure);
   const auto threshold = [&](const std::optional<double>& value) {
     return value ? Json(InUnit(*value, unit)) : Json(nullptr);
@@ -210,7 +210,15 @@ Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& inciden
           {"labels", Object(rule.labels)},
           {"annotations", Object(rule.annotations)},
           {"alerts", std::move(alerts)},
-          {"health", "ok"},
+          {"health", status.ok ? "ok" : "err"},
+          {"lastError", status.last_error},
+          {"lastEvaluation", TimeOrNull(status.last_evaluation_ns)},
+          {"evaluations", Safe(status.evaluations)},
+          {"failures", Safe(status.failures)},
+          {"groups", Safe(status.groups)},
+          {"droppedGroups", Safe(status.dropped_groups)},
+          {"droppedIncidents", Safe(status.dropped_incidents)},
+          {"unpricedSpans", Safe(status.unpriced_spans)},
           {"type", "alerting"},
           {"by", std::move(by)},
           {"unit", UnitText(unit)},
@@ -323,21 +331,37 @@ std::string AlertText(const core::Incident& incident, std::string_view change) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state) {
+// As in Alertmanager: "active", "suppressed", or "unprocessed" (nobody is to be told: pending, or over).
+Json MutedJson(const core::Incident& incident, const MutedAlerts& muted) {
+  const auto it = muted.find(incident.id);
+  const MutedBy by = it == muted.end() ? MutedBy() : it->second;
+  const bool fires = incident.state == core::AlertState::kFiring;
+  const char* const state = !fires ? "unprocessed" : it == muted.end() ? "active" : "suppressed";
+  return {{"state", state}, {"silencedBy", by.silences}, {"inhibitedBy", by.inhibitors}};
+}
+
+std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state, const MutedAlerts& muted) {
   Json alerts = Json::array();
   for (const auto& incident : incidents) {
-    if (state.empty() || core::ToString(incident.state) == state) alerts.push_back(AlertJson(incident));
+    if (!state.empty() && core::ToString(incident.state) != state) continue;
+    Json alert = AlertJson(incident);
+    alert["status"] = MutedJson(incident, muted);
+    alerts.push_back(std::move(alert));
   }
   return Dump({{"status", "success"}, {"data", {{"alerts", std::move(alerts)}}}});
 }
 
-std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents) {
+std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents,
+                      const std::vector<core::RuleStatus>& status) {
   Json groups = Json::array();
-  for (const core::Rule& rule : rules.rules) {
+  for (std::size_t i = 0; i < rules.rules.size(); ++i) {
+    const core::Rule& rule = rules.rules[i];
     if (groups.empty() || groups.back()["name"] != rule.group) {
       groups.push_back({{"name", rule.group}, {"rules", Json::array()}});
     }
-    groups.back()["rules"].push_back(RuleJson(rule, incidents));
+    // Between the calls that gave them the rules may have changed.
+    const bool known = i < status.size() && status[i].alert == rule.alert && status[i].group == rule.group;
+    groups.back()["rules"].push_back(RuleJson(rule, incidents, known ? status[i] : core::RuleStatus()));
   }
   return Dump({{"status", "success"}, {"data", {{"groups", std::move(groups)}}}});
 }

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "sidecar/core/rule.h"
+#include "sidecar/core/rule_status.h"
 #include "sidecar/core/snapshot.h"
 #include "sidecar/http/kept.h"
+#include "sidecar/http/muted.h"
 
 namespace spanwatch::http {
 
@@ -23,8 +25,11 @@ std::string TracesJson(const std::vector<core::TraceSummary>& traces, const core
 // With "kept" and "cut" if it was kept for an alert.
 std::string TraceJson(const core::TraceCopy& trace, const KeptNote& kept = {});
 // `state`: only incidents in it; empty: all.
-std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state);
-std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents);
+std::string AlertsJson(const std::vector<core::Incident>& incidents, std::string_view state,
+                       const MutedAlerts& muted = {});
+// `status`: of the rules, in their order; may be shorter.
+std::string RulesJson(const core::RuleSet& rules, const std::vector<core::Incident>& incidents,
+                      const std::vector<core::RuleStatus>& status = {});
 
 }  // namespace spanwatch::http
 

@@ -46,13 +46,24 @@ std::string Losses(const core::StatsView& stats) {
   return "<p class=\"note\">The numbers are not complete: " + reasons + ".</p>";
 }
 
-std::string Alerts(const std::vector<core::Incident>& incidents) {
+// Why nobody is told, and where it is explained.
+std::string Delivery(const core::Incident& incident, const MutedAlerts& muted) {
+  if (incident.state == core::AlertState::kPending) return {};
+  std::string html;
+  if (const auto it = muted.find(incident.id); it != muted.end()) {
+    if (!it->second.silences.empty()) html += Badge("open", "silenced") + " ";
+    if (!it->second.inhibitors.empty()) html += Badge("open", "inhibited") + " ";
+  }
+  return html + "<a href=\"api/v1/alerts/" + EscapeHtml(incident.fingerprint) + "/why\">why</a>";
+}
+
+std::string Alerts(const std::vector<core::Incident>& incidents, const MutedAlerts& muted) {
   if (incidents.empty())
     return "<h2>Alerts</h2><p class=\"soft\">Nothing is pending or firing, and nothing was in the last 15 minutes.</p>";
   std::string html =
       "<h2>Alerts</h2><div class=\"panel\"><table><tr><th>state</th><th>alert</th><th>where</th><th "
       "class=\"n\">worst</th>"
-      "<th class=\"n\">threshold</th><th>since</th><th class=\"n\">count</th><th>slowest trace</th></tr>";
+      "<th class=\"n\">threshold</th><th>since</th><th class=\"n\">count</th><th>slowest trace</th><th>told</th></tr>";
   for (const auto& incident : incidents) {
     const std::string severity = core::ToString(incident.peak_severity);
     const bool firing = incident.state == core::AlertState::kFiring;
@@ -71,7 +82,7 @@ std::string Alerts(const std::vector<core::Incident>& incidents) {
       const std::string id = incident.worst_trace.ToHex();
       html += "<a href=\"trace/" + id + "\">" + id.substr(0, 8) + "</a>";
     }
-    html += "</td></tr>\n";
+    html += "</td><td>" + Delivery(incident, muted) + "</td></tr>\n";
   }
   return html + "</table></div>";
 }
@@ -126,9 +137,9 @@ std::string Processes(const std::vector<core::ProcessView>& processes) {
 
 std::string IndexPage(const IndexData& data, std::string_view nonce) {
   return PageHead("Spanwatch", nonce, "./", kRefreshSeconds) + "<h1>What is slow, failing or stuck</h1>" +
-         Tiles(data.stats) + Losses(data.stats) + Alerts(data.incidents) + ServicesPanel(data.health, data.overview) +
-         ErrorsPanel(data.errors) + OperationsPanel(data.overview) + Traces(data.traces) +
-         Processes(data.stats.processes) + PageEnd();
+         Tiles(data.stats) + Losses(data.stats) + Alerts(data.incidents, data.muted) +
+         ServicesPanel(data.health, data.overview) + ErrorsPanel(data.errors) + OperationsPanel(data.overview) +
+         Traces(data.traces) + Processes(data.stats.processes) + PageEnd();
 }
 
 }  // namespace spanwatch::http

@@ -13,6 +13,7 @@
 #include "sidecar/core/overview_view.h"
 #include "sidecar/core/snapshot.h"
 #include "sidecar/http/kept.h"
+#include "sidecar/http/muted.h"
 
 namespace spanwatch::http {
 
@@ -31,6 +32,7 @@ struct IndexData {
   core::HealthView health;
   core::OverviewView overview;
   core::ErrorsView errors;
+  MutedAlerts muted = {};
 };
 std::string IndexPage(const IndexData& data, std::string_view nonce);
 

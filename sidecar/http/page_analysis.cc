@@ -46,7 +46,7 @@ std::string WhereTheTimeWent(const core::TraceCopy& trace, const core::TraceAnal
   if (rows.empty()) return {};
   return "<h2>Where the time went</h2><p class=\"soft\">The critical path: what the end of the trace waited for. "
          "Marked "
-         "below by a line under the bars.</p><div class=\"panel\"><table>" +
+         "below by a line under the bars.</p><div class=\"panel path\"><table>" +
          rows + "</table></div>";
 }
 

@@ -40,6 +40,11 @@ svg.bar{width:100%;height:19px;display:block}svg.bar .path{fill:var(--ink)}td.b{
 .more{padding:.2rem .8rem .8rem 2rem;background:var(--bg)}
 .more dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:.3rem 0}.more dt{color:var(--soft)}
 .more dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}.more h3{font-size:.88rem;margin:.6rem 0 .1rem}
+@media(max-width:640px){main{padding:.6rem .6rem 2rem}header{padding:.5rem .6rem;gap:.2rem .9rem}th,td{padding:.35rem .5rem}
+.tiles{gap:.4rem}.tile{min-width:0;flex:1 1 28%;padding:.3rem .6rem}.tile b{font-size:1rem}
+summary{grid-template-columns:1fr max-content max-content;gap:.1rem .8rem;padding:.35rem .5rem}summary .name{grid-column:1/-1;white-space:normal}
+.path tr{display:grid;grid-template-columns:1fr max-content max-content;border-bottom:1px solid var(--line);padding:.2rem 0}
+.path td{border:0;padding:.1rem .5rem}.path td.w{grid-column:1/-1}.path td.w,.path td.b{width:auto}.more{padding-left:.8rem}}
 )css";
 
 constexpr unsigned kMaxIndent = 40;

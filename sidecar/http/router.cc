@@ -33,8 +33,9 @@ std::string MakePage(Response* response) {
 }
 
 // Handlers that have no parameters; an empty one is as good as none.
-constexpr std::string_view kWithoutParams[] = {"/api/v1/stats", "/api/v1/traces/{id}", "/api/v1/traces/{id}/analysis",
-                                               "/api/v1/rules", "/api/v1/status",      "/api/v1/openapi.json"};
+constexpr std::string_view kWithoutParams[] = {
+    "/api/v1/stats",  "/api/v1/traces/{id}",  "/api/v1/traces/{id}/analysis",     "/api/v1/rules",
+    "/api/v1/status", "/api/v1/openapi.json", "/api/v1/alerts/{fingerprint}/why", "/api/v1/silences/{id}"};
 
 const std::string* UnknownParam(std::string_view handler, const Params& params) {
   if (std::find(std::begin(kWithoutParams), std::end(kWithoutParams), handler) == std::end(kWithoutParams))
@@ -80,6 +81,11 @@ const Router::Route Router::kRoutes[] = {
     {"/api/v1/traces/", true, "GET", "/api/v1/traces/{id}", &Router::OneTrace},
     {"/api/v1/traces/", true, "GET", "/api/v1/traces/{id}/analysis", &Router::Analysis, kAnalysisPath},
     {"/api/v1/alerts", false, "GET", "/api/v1/alerts", &Router::Alerts},
+    {"/api/v1/alerts/", true, "GET", "/api/v1/alerts/{fingerprint}/why", &Router::Why, "/why"},
+    {"/api/v1/silences", false, "GET", "/api/v1/silences", &Router::Silences},
+    {"/api/v1/silences", false, "POST", "/api/v1/silences", &Router::SetSilence},
+    {"/api/v1/silences/", true, "GET", "/api/v1/silences/{id}", &Router::OneSilence},
+    {"/api/v1/silences/", true, "DELETE", "/api/v1/silences/{id}", &Router::ExpireSilence},
     {"/api/v1/rules", false, "GET", "/api/v1/rules", &Router::Rules},
     {"/api/v1/status", false, "GET", "/api/v1/status", &Router::Status},
     {"/api/v1/overview", false, "GET", "/api/v1/overview", &Router::Overview},
@@ -118,21 +124,33 @@ Router::Router(const Options& options, Hooks hooks)
       access_(options.host, options.external_url, options.allowed_hosts),
       events_(MakeEvents(hooks_)) {}
 
+// Of several with that path the one that takes the method; null: no such path. `allowed`: what the path takes.
+const Router::Route* Router::Find(const Request& request, std::string* allowed) {
+  const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+  const Route* found = nullptr;
+  for (const Route& route : kRoutes) {
+    if (!Matches(route, request.path)) continue;
+    if (found == nullptr || found->method != method) found = &route;
+    if (!allowed->empty()) *allowed += ", ";
+    *allowed += route.method;
+  }
+  return found;
+}
+
 Response Router::Handle(const Request& request) const {
   Response response;
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  const Route* found = nullptr;
-  for (const Route& route : kRoutes) {
-    if (Matches(route, request.path)) found = &route;
-  }
+  std::string allowed;
+  const Route* found = Find(request, &allowed);
   if (found != nullptr) response.handler = found->name;
   if (const auto refusal = access_.Refuse(request.host, request.origin, !reads)) {
     Fail(&response, 403, *refusal);
   } else if (found == nullptr) {
     Fail(&response, 404, "no such path; GET / lists what is here");
   } else if (reads != (found->method == "GET") || (!reads && request.method != found->method)) {
-    Fail(&response, 405, "this path takes " + std::string(found->method));
-    response.headers.emplace_back("Allow", found->method == "GET" ? "GET, HEAD" : std::string(found->method));
+    Fail(&response, 405, "this path takes " + allowed);
+    const std::size_t get = allowed.find("GET");
+    response.headers.emplace_back("Allow", get == std::string::npos ? allowed : allowed.insert(get + 3, ", HEAD"));
   } else {
     Answer(*found, request, &response);
   }
@@ -161,7 +179,7 @@ void Router::Index(const Request&, Response* response) const {
   const core::Engine& engine = *hooks_.engine;
   const std::string nonce = MakePage(response);
   response->body = IndexPage({engine.Stats(), engine.FindTraces(query), engine.Incidents(), engine.GetHealth(),
-                              engine.GetOverview(), engine.GetErrors()},
+                              engine.GetOverview(), engine.GetErrors(), hooks_.muted ? hooks_.muted() : MutedAlerts()},
                              nonce);
 }
 
@@ -264,12 +282,13 @@ void Router::Alerts(const Request& request, Response* response) const {
     }
     state = value;
   }
-  response->body = AlertsJson(hooks_.engine->Incidents(), state);
+  response->body = AlertsJson(hooks_.engine->Incidents(), state, hooks_.muted ? hooks_.muted() : MutedAlerts());
 }
 
 void Router::Rules(const Request&, Response* response) const {
   const auto rules = hooks_.engine->Rules();
-  response->body = RulesJson(rules ? *rules : core::RuleSet(), hooks_.engine->Incidents());
+  response->body =
+      RulesJson(rules ? *rules : core::RuleSet(), hooks_.engine->Incidents(), hooks_.engine->GetRuleStatus());
 }
 
 void Router::Jaeger(const Request& request, Response* response) const {

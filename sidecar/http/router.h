@@ -27,6 +27,8 @@ struct Request {
   std::string if_none_match;
   std::string last_event_id;  // of an event stream that goes on
   bool has_body = false;
+  std::string_view body;  // valid during the call; bounded by the listener
+  std::string content_type;
 };
 
 struct Response {
@@ -55,7 +57,7 @@ class Router {
   struct Route {
     std::string_view path;  // of a prefix route: up to and with the '/' before the id
     bool prefix;
-    std::string_view method;  // GET (HEAD too) or POST
+    std::string_view method;  // GET (HEAD too), POST or DELETE
     const char* name;
     void (Router::*handle)(const Request&, Response*) const;
     std::string_view suffix = {};  // of a prefix route: what follows the id
@@ -63,6 +65,7 @@ class Router {
   };
   static const Route kRoutes[];
   static bool Matches(const Route& route, std::string_view path);
+  static const Route* Find(const Request& request, std::string* allowed);
   void Answer(const Route& route, const Request& request, Response* response) const;
 
   // From the store, or as it was kept for an alert: `note` tells.
@@ -92,6 +95,11 @@ class Router {
   void Export(const Request& request, Response* response) const;        // api_export.cc
   void Events(const Request& request, Response* response) const;        // api_events.cc
   void OpenApi(const Request& request, Response* response) const;       // api_openapi.cc
+  void Why(const Request& request, Response* response) const;           // api_why.cc
+  void Silences(const Request& request, Response* response) const;      // these: api_silences.cc
+  void OneSilence(const Request& request, Response* response) const;
+  void SetSilence(const Request& request, Response* response) const;
+  void ExpireSilence(const Request& request, Response* response) const;
   void Jaeger(const Request& request, Response* response) const;
 
   const Hooks hooks_;

@@ -102,6 +102,8 @@ class Protocol : private httplib::Server {
       request.if_none_match = in.get_header_value("If-None-Match");
       request.last_event_id = in.get_header_value("Last-Event-ID");
       request.has_body = in.has_header("Content-Length") && in.get_header_value("Content-Length") != "0";
+      request.body = body_;
+      request.content_type = in.get_header_value("Content-Type");
       Response response = handle(request);
       out.status = response.status;
       if (response.stream != nullptr || response.status == 304) {
@@ -123,12 +125,17 @@ class Protocol : private httplib::Server {
 
   // Any thread.
   Reply Answer(std::string request) {
+    // The handler is called before cpp-httplib reads a body, so it gets it from here.
+    const std::size_t head = request.find("\r\n\r\n");
+    const std::string body = head == std::string::npos ? std::string() : request.substr(head + 4);
+    body_ = body;
     MemoryStream stream(std::move(request));
     bool closed = false;
     OwnAnswer own;
     own_ = &own;
     const bool good = process_request(stream, false, closed, Simplify);
     own_ = nullptr;
+    body_ = {};
     if (own.used) return MakeReply(std::move(own), !good || closed);
     return {stream.TakeOutput(), !good || closed, nullptr, false};
   }
@@ -136,9 +143,11 @@ class Protocol : private httplib::Server {
  private:
   // cpp-httplib hands nothing of ours to its handlers.
   static thread_local OwnAnswer* own_;
+  static thread_local std::string_view body_;
 };
 
 thread_local OwnAnswer* Protocol::own_ = nullptr;
+thread_local std::string_view Protocol::body_;
 
 ListenerOptions MakeListenerOptions(const Options& options) {
   ListenerOptions result;

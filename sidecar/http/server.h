@@ -14,6 +14,7 @@
 #include "sidecar/core/engine.h"
 #include "sidecar/core/routing.h"
 #include "sidecar/http/kept.h"
+#include "sidecar/http/muted.h"
 
 namespace spanwatch::http {
 
@@ -38,8 +39,10 @@ struct Hooks {
   std::function<std::optional<KeptTrace>(const TraceId&)> kept_trace;
   // Alerts' routing; empty: there is none.
   std::function<std::vector<core::Why>(const std::string& fingerprint)> why;
+  std::function<MutedAlerts()> muted;
   std::function<std::vector<core::Silence>()> silences;
-  // Returns the id; the error says what is wrong and what is allowed. Patterns of matchers are compiled by it.
+  // Returns the id; the error says what is wrong and what is allowed, after the field's name: "endsAt: ...". Patterns
+  // of matchers are compiled by it.
   std::function<tl::expected<std::string, std::string>(core::Silence)> set_silence;
   std::function<bool(const std::string& id)> expire_silence;  // false: there is no such silence
   // A trace as the bytes of an OTLP TracesData; several of them in a row are one again. Empty: no such export.

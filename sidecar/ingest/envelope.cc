@@ -118,6 +118,9 @@ bool DecodeGauge(std::string_view bytes, std::vector<core::GaugeView>* out) {
   return IsName(gauge.name);
 }
 
+// A value in 0..1, or what stands for none: NaN and the like must not reach the engine.
+double Share(double value, double none) { return value >= 0 && value <= 1 ? value : none; }
+
 bool DecodeHeartbeat(std::string_view bytes, EnvelopeView* out) {
   protozero::pbf_reader reader(bytes);
   while (reader.next()) {
@@ -133,6 +136,12 @@ bool DecodeHeartbeat(std::string_view bytes, EnvelopeView* out) {
         break;
       case Bytes(4):
         if (!DecodeGauge(reader.get_view(), &out->gauges)) return false;
+        break;
+      case Fixed64(5):
+        out->sdk_ring_fill = Share(reader.get_double(), 0);
+        break;
+      case Fixed64(6):
+        out->sdk_sample_rate = Share(reader.get_double(), -1);
         break;
       default:
         reader.skip();
@@ -251,6 +260,8 @@ std::string EncodeHeartbeat(const EnvelopeView& envelope) {
     }
     gauge_writer.add_double(3, gauge.value);
   }
+  writer.add_double(5, envelope.sdk_ring_fill);
+  if (envelope.sdk_sample_rate >= 0) writer.add_double(6, envelope.sdk_sample_rate);
   return bytes;
 }
 

@@ -176,4 +176,48 @@ bool RouterSocket::Receive(Message* message) { return impl_->Receive(message); }
 bool RouterSocket::Send(std::string_view routing_id, std::string_view bytes) { return impl_->Send(routing_id, bytes); }
 void RouterSocket::Close(int linger_ms) { impl_->Close(linger_ms); }
 
+class DealerSocket::Impl {
+ public:
+  ~Impl() {
+    if (socket != nullptr) zmq_close(socket);
+    while (context != nullptr && zmq_ctx_term(context) != 0 && errno == EINTR) {
+    }
+  }
+  void* context = nullptr;
+  void* socket = nullptr;
+};
+
+DealerSocket::DealerSocket() : impl_(std::make_unique<Impl>()) {}
+DealerSocket::DealerSocket(DealerSocket&&) noexcept = default;
+DealerSocket::~DealerSocket() = default;
+
+tl::expected<DealerSocket, std::string> DealerSocket::Connect(const std::string& uri) {
+  constexpr int kLingerMs = 500;
+  constexpr std::int64_t kMaxAnswerBytes = 64 << 10;
+  DealerSocket dealer;
+  Impl& impl = *dealer.impl_;
+  impl.context = zmq_ctx_new();
+  if (impl.context != nullptr) impl.socket = zmq_socket(impl.context, ZMQ_DEALER);
+  if (impl.socket == nullptr || zmq_setsockopt(impl.socket, ZMQ_LINGER, &kLingerMs, sizeof kLingerMs) != 0 ||
+      zmq_setsockopt(impl.socket, ZMQ_MAXMSGSIZE, &kMaxAnswerBytes, sizeof kMaxAnswerBytes) != 0 ||
+      zmq_connect(impl.socket, uri.c_str()) != 0) {
+    return tl::unexpected(uri + ": cannot connect: " + zmq_strerror(errno));
+  }
+  return dealer;
+}
+
+bool DealerSocket::Send(std::string_view envelope, std::string_view payload) {
+  return zmq_send(impl_->socket, envelope.data(), envelope.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+         zmq_send(impl_->socket, payload.data(), payload.size(), ZMQ_DONTWAIT) >= 0;
+}
+
+bool DealerSocket::Receive(std::int64_t timeout_ms, std::string* bytes) {
+  zmq_pollitem_t item = {impl_->socket, 0, ZMQ_POLLIN, 0};
+  if (zmq_poll(&item, 1, std::max<std::int64_t>(timeout_ms, 0)) <= 0) return false;
+  Frame frame;
+  if (zmq_msg_recv(frame.get(), impl_->socket, ZMQ_DONTWAIT) < 0) return false;
+  bytes->assign(frame.view());
+  return true;
+}
+
 }  // namespace spanwatch::ingest

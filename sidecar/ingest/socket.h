@@ -53,6 +53,25 @@ class RouterSocket {
   std::unique_ptr<Impl> impl_;
 };
 
+// A traced process's end, for tools that speak to a sidecar: one connection. One thread.
+class DealerSocket {
+ public:
+  // An endpoint where nobody listens is no error: then no answer comes.
+  static tl::expected<DealerSocket, std::string> Connect(const std::string& uri);
+  DealerSocket(DealerSocket&&) noexcept;
+  ~DealerSocket();
+
+  // False: not handed over. Never blocks.
+  bool Send(std::string_view envelope, std::string_view payload);
+  // The next answer. False: none came in time.
+  bool Receive(std::int64_t timeout_ms, std::string* bytes);
+
+ private:
+  DealerSocket();
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 }  // namespace spanwatch::ingest
 
 #endif  // SPANWATCH_SIDECAR_INGEST_SOCKET_H_

@@ -22,6 +22,7 @@ class Exposition::Impl {
     if (sources_.engine != nullptr) WriteEngine(&writer);
     if (sources_.notifications) WriteNotifications(sources_.notifications(), &writer);
     if (sources_.outbox) WriteOutbox(sources_.outbox(), &writer);
+    if (sources_.routing) WriteRouting(sources_.routing(), &writer);
     if (sources_.config_reload_successful) {
       writer.Family("spanwatch_config_last_reload_successful", Type::kGauge,
                     "1 if the configuration and rules in force are those of the last reload, 0 if that was refused.");
@@ -45,10 +46,12 @@ class Exposition::Impl {
     WriteServices(stats.services, writer);
     WriteHealth(sources_.engine->GetHealth(), writer);
     WriteAlerts(sources_.engine->Incidents(), sources_.engine->Rules().get(), stats.incidents_dropped, writer);
+    WriteRules(sources_.engine->GetRuleStatus(), writer);
     const core::MetricsView metrics = sources_.engine->Metrics();
     WriteTraceHistograms(metrics, writer);
     WriteSpanMetrics(metrics, sources_.duration_in_milliseconds, writer);
     WriteDependencies(sources_.engine->GetDependencies(), sources_.duration_in_milliseconds, writer);
+    if (sources_.watchdog) WriteWatchdog(sources_.watchdog(), writer);
     if (!sources_.forward) return;
     ForwardCounts forward = sources_.forward();
     forward.dropped_traces.push_back({"engine_full", stats.forward_dropped});

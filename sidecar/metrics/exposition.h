@@ -58,16 +58,31 @@ struct ForwardCounts {
   std::uint64_t queued_traces = 0, queued_bytes = 0;
 };
 
+// notify::WatchdogStatus, without metrics/ knowing notify/.
+struct WatchdogCounts {
+  bool configured = false;
+  std::uint64_t sent = 0, failed = 0, withheld = 0;
+  std::int64_t last_sent_ns = 0;  // 0: never
+};
+
+// notify::RoutingCounts, without metrics/ knowing notify/.
+struct RoutingCounts {
+  std::vector<core::ReasonCount> silences;                // by state
+  std::vector<core::ReasonCount> muted_now, muted_total;  // incidents that fire, by reason
+};
+
 struct Sources {
   const core::Engine* engine = nullptr;
   bool duration_in_milliseconds = false;
   std::string version;
   std::function<std::vector<NotificationCounts>()> notifications;  // may be null
   std::function<OutboxCounts()> outbox;                            // may be null
+  std::function<RoutingCounts()> routing;                          // may be null
   std::function<bool()> config_reload_successful;                  // may be null
   std::function<HttpCounts()> http;                                // may be null
   std::function<JournalCounts()> journal;                          // may be null
   std::function<ForwardCounts()> forward;                          // may be null
+  std::function<WatchdogCounts()> watchdog;                        // may be null
 };
 
 class Exposition {

@@ -1,5 +1,6 @@
 #include "sidecar/metrics/families.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -212,6 +213,38 @@ void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleS
           "Matches of alert rules that found the incident table full.");
 }
 
+void WriteRules(const std::vector<core::RuleStatus>& rules, Writer* writer) {
+  std::map<std::pair<std::string, std::string>, core::RuleStatus> named;  // rules of one name are one series
+  for (const core::RuleStatus& rule : rules) {
+    core::RuleStatus& sum = named[{rule.group, rule.alert}];
+    sum.ok = sum.ok && rule.ok;
+    sum.evaluations += rule.evaluations;
+    sum.failures += rule.failures;
+    sum.groups += rule.groups;
+    sum.dropped_groups += rule.dropped_groups;
+    sum.last_evaluation_ns = std::max(sum.last_evaluation_ns, rule.last_evaluation_ns);
+  }
+  const auto family = [&](std::string_view name, Type type, auto member, double divisor, std::string_view help) {
+    writer->Family(name, type, help);
+    for (const auto& [names, status] : named) {
+      writer->Sample(Labels().Add("rule_group", names.first).Add("alertname", names.second).text(),
+                     static_cast<double>(status.*member) / divisor);
+    }
+  };
+  using Status = core::RuleStatus;
+  family("spanwatch_rule_healthy", Type::kGauge, &Status::ok, 1,
+         "1, or 0 if the rule failed within the last five minutes; /api/v1/rules says why.");
+  family("spanwatch_rule_evaluations", Type::kCounter, &Status::evaluations, 1,
+         "Passes over the groups of a window rule; matches of an event rule.");
+  family("spanwatch_rule_failures", Type::kCounter, &Status::failures, 1,
+         "What a rule could not judge: no room for a group or an incident, no number, no price.");
+  family("spanwatch_rule_groups", Type::kGauge, &Status::groups, 1, "Groups of a window rule.");
+  family("spanwatch_rule_dropped_groups", Type::kCounter, &Status::dropped_groups, 1,
+         "Times that a group of the rule found no room.");
+  family("spanwatch_rule_last_evaluation_timestamp_seconds", Type::kGauge, &Status::last_evaluation_ns, 1e9,
+         "When the rule was last looked at; 0: never.");
+}
+
 void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* writer) {
   const auto family = [&](std::string_view name, Type type, auto member, std::string_view help) {
     writer->Family(name, type, help);
@@ -254,6 +287,21 @@ void WriteOutbox(const OutboxCounts& counts, Writer* writer) {
   Gauge(writer, "spanwatch_kept_trace_bytes", Number(counts.kept_trace_bytes), "Size of the kept traces.");
   Counter(writer, "spanwatch_kept_trace_write_errors", Number(counts.kept_write_errors),
           "Writes of kept traces that failed; they wait in memory.");
+}
+
+void WriteRouting(const RoutingCounts& counts, Writer* writer) {
+  const auto family = [&](std::string_view name, Type type, const auto& list, std::string_view label,
+                          std::string_view help) {
+    writer->Family(name, type, help);
+    for (const core::ReasonCount& each : list)
+      writer->Sample(Labels().Add(label, each.name).text(), Number(each.count));
+  };
+  family("spanwatch_silences", Type::kGauge, counts.silences, "state",
+         "Silences that are kept: pending, active, and those that ended in the last five days.");
+  family("spanwatch_alerts_muted", Type::kGauge, counts.muted_now, "reason",
+         "Incidents that fire now and that nobody is told of.");
+  family("spanwatch_notifications_muted", Type::kCounter, counts.muted_total, "reason",
+         "How often an incident that fires became muted.");
 }
 
 void WriteJournal(const JournalCounts& counts, Writer* writer) {

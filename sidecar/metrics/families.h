@@ -8,6 +8,7 @@
 
 #include "sidecar/core/health_view.h"
 #include "sidecar/core/rule.h"
+#include "sidecar/core/rule_status.h"
 #include "sidecar/core/snapshot.h"
 #include "sidecar/metrics/exposition.h"
 #include "sidecar/metrics/writer.h"
@@ -29,10 +30,13 @@ void WriteHealth(const core::HealthView& health, Writer* writer);
 void WriteDependencies(const core::DependencyView& dependencies, bool milliseconds, Writer* writer);
 void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleSet* rules, std::uint64_t dropped,
                  Writer* writer);
+void WriteRules(const std::vector<core::RuleStatus>& rules, Writer* writer);
 void WriteNotifications(const std::vector<NotificationCounts>& counts, Writer* writer);
 void WriteOutbox(const OutboxCounts& counts, Writer* writer);
+void WriteRouting(const RoutingCounts& counts, Writer* writer);
 void WriteJournal(const JournalCounts& counts, Writer* writer);
 void WriteForward(const ForwardCounts& counts, Writer* writer);
+void WriteWatchdog(const WatchdogCounts& counts, Writer* writer);
 void WriteHttp(const HttpCounts& counts, Writer* writer);
 
 }  // namespace spanwatch::metrics

@@ -14,6 +14,8 @@ namespace {
 
 using core::ProcessView;
 
+constexpr std::string_view kBreaker = "circuit_breaker.";  // how the SDK's gauges of circuit breakers begin
+
 struct Shown {
   const ProcessView* process;
   std::string labels;
@@ -90,6 +92,13 @@ void WriteHealth(const std::vector<Shown>& shown, Writer* writer) {
          "Memory that the SDK holds in the process.", [](const ProcessView& p) { return p.sdk_bytes; });
   Family(writer, shown, "spanwatch_process_sdk_cpu_seconds", Type::kCounter, true,
          "CPU time of the SDK's sender thread.", [](const ProcessView& p) { return p.sdk_cpu_seconds; });
+  Family(writer, shown, "spanwatch_process_sdk_ring_fill_ratio", Type::kGauge, true,
+         "How full the fullest ring of the SDK was in the latest second. Near 1 spans are dropped.",
+         [](const ProcessView& p) { return p.sdk_ring_fill; });
+  writer->Family("spanwatch_process_sample_ratio", Type::kGauge, "Share of its traces that the process keeps now.");
+  for (const Shown& s : shown) {
+    if (Lives(*s.process) && s.process->sdk_sample_rate >= 0) writer->Sample(s.labels, s.process->sdk_sample_rate);
+  }
   Family(writer, shown, "spanwatch_process_last_seen_timestamp_seconds", Type::kGauge, false,
          "When the process was last heard of, since unix epoch.",
          [](const ProcessView& p) { return static_cast<double>(p.last_seen_ns) / 1e9; });
@@ -109,6 +118,49 @@ std::string ReportedLabels(const Shown& shown, const ProcessView::Gauge& gauge) 
   return shown.labels + "," + labels.text();
 }
 
+// The name of the circuit breaker that a gauge of the SDK is about, if it is one, else null.
+const std::string* BreakerName(const ProcessView::Gauge& gauge) {
+  const bool own = gauge.labels.size() == 1 && gauge.labels[0].name == "name" && gauge.name.starts_with(kBreaker);
+  return own ? &gauge.labels[0].value : nullptr;
+}
+
+// One figure of all circuit breakers. The wire's limits bound them, and the SDK tells each name once; what comes from
+// elsewhere may not.
+void BreakerFamily(const std::vector<Shown>& shown, std::string_view figure, std::string_view family, Type type,
+                   std::string_view help, std::size_t* omitted, Writer* writer) {
+  writer->Family(family, type, help);
+  std::unordered_set<std::string> seen;
+  for (const Shown& s : shown) {
+    if (!Lives(*s.process)) continue;
+    for (const ProcessView::Gauge& gauge : s.process->gauges) {
+      const std::string* const name = BreakerName(gauge);
+      if (name == nullptr || std::string_view(gauge.name).substr(kBreaker.size()) != figure) continue;
+      if (seen.size() >= kMaxReportedValues || !seen.insert(s.labels + "," + *name).second) {
+        ++*omitted;
+        continue;
+      }
+      writer->Sample(s.labels + "," + Labels().Add("name", *name).text(), gauge.value);
+    }
+  }
+}
+
+std::size_t WriteBreakers(const std::vector<Shown>& shown, Writer* writer) {
+  std::size_t omitted = 0;
+  BreakerFamily(shown, "state", "spanwatch_circuit_breaker_state", Type::kGauge,
+                "State of a circuit breaker in a traced process: 0 closed, 1 half-open, 2 open.", &omitted, writer);
+  BreakerFamily(shown, "opened", "spanwatch_circuit_breaker_opened", Type::kCounter,
+                "How often the circuit breaker opened.", &omitted, writer);
+  BreakerFamily(shown, "refused", "spanwatch_circuit_breaker_refused", Type::kCounter,
+                "Calls that the circuit breaker refused.", &omitted, writer);
+  return omitted;
+}
+
+bool IsBreakerFigure(const ProcessView::Gauge& gauge) {
+  if (BreakerName(gauge) == nullptr) return false;
+  const std::string_view figure = std::string_view(gauge.name).substr(kBreaker.size());
+  return figure == "state" || figure == "opened" || figure == "refused";
+}
+
 std::size_t WriteReported(const std::vector<Shown>& shown, Writer* writer) {
   std::unordered_set<std::string> seen;
   std::size_t omitted = 0;
@@ -117,6 +169,7 @@ std::size_t WriteReported(const std::vector<Shown>& shown, Writer* writer) {
   for (const Shown& s : shown) {
     if (!Lives(*s.process)) continue;
     for (const ProcessView::Gauge& gauge : s.process->gauges) {
+      if (IsBreakerFigure(gauge)) continue;
       if (seen.size() >= kMaxReportedValues) {
         ++omitted;
         continue;
@@ -140,7 +193,7 @@ void WriteProcesses(const std::vector<ProcessView>& processes, Writer* writer) {
   WriteState(processes, shown, writer);
   WriteLedgers(shown, writer);
   WriteHealth(shown, writer);
-  const std::size_t omitted_values = WriteReported(shown, writer);
+  const std::size_t omitted_values = WriteBreakers(shown, writer) + WriteReported(shown, writer);
   writer->Family("spanwatch_metrics_omitted", Type::kGauge,
                  "What the latest answer left out because of a limit, or twice the same.");
   writer->Sample(Labels().Add("what", "process").text(), static_cast<double>(processes.size() - shown.size()));

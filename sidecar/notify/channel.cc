@@ -1,6 +1,7 @@
 #include "sidecar/notify/channel.h"
 
 #include "sidecar/notify/discord_channel.h"
+#include "sidecar/notify/url_channel.h"
 
 namespace spanwatch::notify {
 
@@ -21,6 +22,7 @@ Reply ReadReply(client::Response response) {
 
 tl::expected<std::unique_ptr<Channel>, std::string> MakeChannel(const core::Receiver& receiver,
                                                                 const std::string& caller, const std::string& version) {
+  if (receiver.kind != core::ReceiverKind::kDiscord) return MakeUrlChannel(receiver, version);
   auto endpoint = ParseWebhookUrl(receiver.url.Reveal());
   if (!endpoint) return tl::make_unexpected(endpoint.error());
   if (!receiver.discord.thread_id.empty()) endpoint->thread_id = receiver.discord.thread_id;

@@ -17,7 +17,11 @@ constexpr std::int64_t kGrace = 200'000'000;
 }  // namespace
 
 Committer::Committer(std::shared_ptr<Outbox> outbox, std::size_t limit, Deliver deliver, Reconcile reconcile)
-    : outbox_(std::move(outbox)), limit_(limit), deliver_(std::move(deliver)), reconcile_(std::move(reconcile)) {}
+    : outbox_(std::move(outbox)),
+      limit_(limit),
+      tend_at_ns_(outbox_ == nullptr ? INT64_MAX : 0),
+      deliver_(std::move(deliver)),
+      reconcile_(std::move(reconcile)) {}
 
 void Committer::Start() {
   MutexLock lock(&mutex_);
@@ -89,13 +93,16 @@ Committer::Work Committer::WaitForWork() {
 
 bool Committer::DoStep() {
   Work work = WaitForWork();
-  if (!work.transitions.empty()) HandOn(outbox_->Commit(std::move(work.transitions)));
+  if (!work.transitions.empty()) {
+    HandOn(outbox_ == nullptr ? Outbox::Committed{std::move(work.transitions), 0}
+                              : outbox_->Commit(std::move(work.transitions)));
+  }
   if (work.living) {
     MutexLock lock(&call_mutex_);
     if (reconcile_ != nullptr) reconcile_(*work.living);
   }
   if (work.stopping) return false;
-  if (SteadyNow() >= tend_at_ns_) {
+  if (outbox_ != nullptr && SteadyNow() >= tend_at_ns_) {
     HandOn(outbox_->Tend());
     tend_at_ns_ = SteadyNow() + outbox_->retry_ns();
   }

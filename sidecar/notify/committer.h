@@ -1,5 +1,6 @@
 // The thread between the engine and the receivers' threads: takes transitions, writes them to the outbox, and hands on
-// those that are new. So nobody who decides an alert ever waits for the disk, and nothing is sent before it is written.
+// those that are new. So nobody who decides an alert ever waits for the disk or for the routing, and nothing is sent
+// before it is written.
 //
 // Threads: all public functions may be called from any thread. Held by shared_ptr: a thread that does not end in time
 // (a disk that hangs) is left behind and calls nothing from outside any more. Bounded: `limit` transitions wait; then
@@ -27,6 +28,7 @@ class Committer : public std::enable_shared_from_this<Committer> {
   using Deliver = std::function<void(const std::vector<core::Transition>&, std::uint64_t sequence)>;
   using Reconcile = std::function<void(const std::vector<core::Incident>& living)>;
 
+  // Without an outbox all are new and nothing is written.
   Committer(std::shared_ptr<Outbox> outbox, std::size_t limit, Deliver deliver, Reconcile reconcile);
   ~Committer() = default;
   Committer(const Committer&) = delete;
@@ -60,7 +62,7 @@ class Committer : public std::enable_shared_from_this<Committer> {
   const std::size_t limit_;
 
   // The thread's own.
-  std::int64_t tend_at_ns_ = 0;
+  std::int64_t tend_at_ns_;
   std::uint64_t handed_on_ = 0;
 
   Mutex call_mutex_;  // held while something outside is called

@@ -24,9 +24,11 @@ constexpr const char* kUnwatchedNote =
     "Spanwatch was restarted and no longer watches this. Whether it still goes on is not known.";
 
 // Shares of kMaxEmbedTotal. Their sum, with the fixed texts of all fields, stays below it.
-constexpr std::size_t kSummaryUnits = 1200;
+constexpr std::size_t kSummaryUnits = 700;
 constexpr std::size_t kErrorUnits = 900;
 constexpr std::size_t kNameUnits = 256;
+constexpr std::size_t kTitleWhereUnits = 150;
+constexpr std::size_t kQuietUnits = 400;
 constexpr std::size_t kOtherLabelsUnits = 600;
 constexpr std::size_t kFoldLineUnits = 200;
 
@@ -37,6 +39,11 @@ const std::string* Find(const std::vector<core::NameValue>& pairs, std::string_v
     if (pair.name == name) return &pair.value;
   }
   return nullptr;
+}
+
+// Of the labels that a title names.
+std::string Shown(const std::string* value, std::size_t max_units) {
+  return value == nullptr ? "" : EscapeUserText(*value, max_units);
 }
 
 const char* SeverityWord(Severity severity) {
@@ -57,20 +64,16 @@ std::int64_t Between(std::int64_t begin, std::int64_t end) { return begin > 0 &&
 
 // "operation in service", whichever is known. Escaped.
 std::string Where(const Incident& incident, std::size_t max_units) {
-  const std::string* service = Find(incident.labels, "service");
-  const std::string* operation = Find(incident.labels, "operation");
-  std::string text = operation != nullptr ? EscapeUserText(*operation, max_units * 3 / 5) : "";
-  if (service != nullptr && !service->empty()) {
-    text += text.empty() ? "" : " in ";
-    text += EscapeUserText(*service, max_units * 3 / 10);
-  }
+  std::string text = Shown(Find(incident.labels, "operation"), max_units * 3 / 5);
+  const std::string service = Shown(Find(incident.labels, "service"), max_units * 3 / 10);
+  if (!service.empty()) text += (text.empty() ? "" : " in ") + service;
   return text;
 }
 
 std::string Title(const Incident& incident) {
   std::string text = IsResolved(incident) ? std::string(kResolved) : SeverityWord(incident.severity);
   text += ": " + EscapeUserText(incident.alertname, 80);
-  const std::string where = Where(incident, 150);
+  const std::string where = Where(incident, kTitleWhereUnits);
   if (!where.empty()) text += ": " + where;
   return text;
 }
@@ -93,24 +96,36 @@ std::string Value(const Incident& incident) {
   return text + show(incident.threshold);
 }
 
-std::string Since(const Incident& incident) {
-  const std::int64_t begin = BeginOf(incident);
-  if (!HasTime(begin)) return "";
-  return TimeTag(begin, 'R') + ", " + TimeTag(begin, 'F');
-}
+// "14/11/2023 22:13": short enough for a third of the card.
+std::string DateAndTime(std::int64_t ns) { return HasTime(ns) ? TimeTag(ns, 'd') + " " + TimeTag(ns, 't') : ""; }
 
+std::string Since(std::int64_t begin) { return HasTime(begin) ? TimeTag(begin, 'R') + "\n" + DateAndTime(begin) : ""; }
+
+// Spans that match; what is no matter of spans (a process's memory, a service's health) has none.
 std::string Count(const Incident& incident) {
+  if (incident.count == 0 && incident.measure != "absent" && incident.measure != "rate") return "";
   const std::string n = std::to_string(incident.count);
   if (incident.window_ns > 0)
     return n + (incident.count == 1 ? " span" : " spans") + " in " + FormatLength(incident.window_ns);
   return incident.count == 1 ? "once" : n + " times";
 }
 
+// What the title does not tell already.
 std::string SeverityText(const Incident& incident) {
-  if (IsResolved(incident) || incident.peak_severity <= incident.severity) {
-    return core::ToString(std::max(incident.severity, incident.peak_severity));
+  const Severity peak = std::max(incident.severity, incident.peak_severity);
+  if (IsResolved(incident)) return core::ToString(peak);
+  if (peak == incident.severity) return "";
+  return std::string(core::ToString(incident.severity)) + ", was " + core::ToString(peak);
+}
+
+// Of a window, the trace is that of the latest failed span where the rule counts failures.
+const char* TraceName(const Incident& incident) {
+  if (incident.measure.starts_with("error_") || incident.measure == "trace.error_count" ||
+      incident.measure == "slo.burn_rate") {
+    return "Failed trace";
   }
-  return std::string(core::ToString(incident.severity)) + ", was " + core::ToString(incident.peak_severity);
+  const bool is_time = incident.unit == core::Unit::kNanoseconds || incident.measure.empty();
+  return is_time ? "Slowest trace" : "Worst trace";
 }
 
 std::string TraceText(const Incident& incident, const CardContext& context) {
@@ -123,12 +138,16 @@ std::string TraceText(const Incident& incident, const CardContext& context) {
   if (!context.trace_stored) return "`" + id + "`" + (length.empty() ? "" : ", " + length) + " (no longer stored)";
   const std::string url = LinkUrl(context.external_url + "/trace/" + id);
   if (url.empty()) return "`" + id + "`" + (length.empty() ? "" : ", " + length);
-  return "[" + (length.empty() ? "open" : length) + "](" + url + ") `" + id.substr(0, 8) + "`";
+  return "[Open the trace](" + url + ")" + (length.empty() ? "" : ", " + length) + ", `" + id.substr(0, 8) + "`";
 }
 
-std::string Losses(const Incident& incident) {
-  if (incident.lost_spans == 0) return "none";
-  return std::to_string(incident.lost_spans) + " lost: the numbers may be too low";
+// A field only if there is something to say; else the footer tells it.
+std::string Losses(std::uint64_t lost_spans) {
+  return lost_spans == 0 ? "" : std::to_string(lost_spans) + " lost: the numbers may be too low";
+}
+
+std::string Footer(const std::string& name, std::uint64_t lost_spans) {
+  return name + (lost_spans == 0 ? ", no spans lost" : "");
 }
 
 std::string OtherLabels(const Incident& incident) {
@@ -164,59 +183,88 @@ void AddField(Json* fields, const char* name, const std::string& value, bool is_
   fields->push_back(std::move(field));
 }
 
-std::string UserLabel(const Incident& incident, std::string_view name) {
-  const std::string* value = Find(incident.labels, name);
-  return value == nullptr ? "" : EscapeUserText(*value, kNameUnits);
+// Where the title had to cut a name, it stands in full.
+void AddWhere(Json* fields, const Incident& incident) {
+  const std::string* service = Find(incident.labels, "service");
+  const std::string* operation = Find(incident.labels, "operation");
+  const bool is_cut = Shown(operation, kTitleWhereUnits * 3 / 5) != Shown(operation, kNameUnits) ||
+                      Shown(service, kTitleWhereUnits * 3 / 10) != Shown(service, kNameUnits);
+  if (!is_cut) return;
+  AddField(fields, "Operation", Shown(operation, kNameUnits), true);
+  AddField(fields, "Service", Shown(service, kNameUnits), true);
 }
 
 std::string Earlier(const CardContext& context) {
   if (context.reason == Reason::kNew) return "";
-  const std::string what = context.reason == Reason::kEscalated ? "raised from warning to critical" : "still firing";
+  const std::string what = context.reason == Reason::kEscalated ? "raised from warning to critical"
+                           : context.reason == Reason::kUnmuted ? "no longer muted, still firing"
+                                                                : "still firing";
   return context.earlier_link.empty() ? what : what + ", [earlier message](" + context.earlier_link + ")";
 }
 
+// A link that the rule's author gives: what to do now.
+std::string Runbook(const Incident& incident) {
+  const std::string* url = Find(incident.annotations, "runbook_url");
+  const std::string link = url == nullptr ? "" : LinkUrl(*url);
+  return link.empty() ? "" : "[What to do](" + link + ")";
+}
+
+// The order is that of the questions of somebody who was woken: how bad, since when, why, what now; then the rest.
 Json Fields(const Incident& incident, const CardContext& context) {
   Json fields = Json::array();
-  AddField(&fields, "Value", Value(incident), true);
-  AddField(&fields, "How often", Count(incident), true);
-  AddField(&fields, "Severity", SeverityText(incident), true);
-  AddField(&fields, "Since", Since(incident), false);
+  AddField(&fields, "Quiet", EscapeUserText(context.quiet, kQuietUnits), false);
   if (IsResolved(incident)) {
     AddField(&fields, "Lasted", FormatLength(Between(BeginOf(incident), EndOf(incident))), true);
-    AddField(&fields, "Ended", HasTime(EndOf(incident)) ? TimeTag(EndOf(incident), 'F') : "", true);
+    AddField(&fields, "Since", DateAndTime(BeginOf(incident)), true);
+    AddField(&fields, "Ended", DateAndTime(EndOf(incident)), true);
   }
-  AddField(&fields, "Service", UserLabel(incident, "service"), true);
-  AddField(&fields, "Operation", UserLabel(incident, "operation"), true);
-  AddField(&fields, "Slowest trace", TraceText(incident, context), false);
+  AddField(&fields, "Value", Value(incident), true);
+  if (!IsResolved(incident)) AddField(&fields, "Since", Since(BeginOf(incident)), true);
+  AddField(&fields, "How often", Count(incident), true);
+  AddField(&fields, "Severity", SeverityText(incident), true);
+  AddWhere(&fields, incident);
+  AddField(&fields, "Lost spans", Losses(incident.lost_spans), false);
+  AddField(&fields, TraceName(incident), TraceText(incident, context), false);
   if (incident.worst_trace.IsValid()) AddField(&fields, "Critical path", PathText(context.path), false);
   AddField(&fields, "Last error", EscapeUserText(incident.last_error, kErrorUnits), false);
-  AddField(&fields, "Lost spans", Losses(incident), true);
+  AddField(&fields, "Runbook", Runbook(incident), false);
   AddField(&fields, "Labels", OtherLabels(incident), false);
   AddField(&fields, "History", Earlier(context), false);
   AddField(&fields, "Note", context.unwatched ? kUnwatchedNote : "", false);
   return fields;
 }
 
-std::string Message(Json message) {
+// With a role to ping, the content is its mention: what stands in a card pings nobody.
+std::string Message(Json message, const std::string& mention_role) {
   message["allowed_mentions"]["parse"] = Json::array();
+  if (!mention_role.empty()) {
+    const std::string rest = message.value("content", "");
+    message["content"] = "<@&" + mention_role + ">" + (rest.empty() ? "" : " ") + rest;
+    message["allowed_mentions"]["roles"] = {mention_role};
+  }
   return message.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string EmbedMessage(Json embed) {
+std::string EmbedMessage(Json embed, const std::string& mention_role) {
   Json message;
   message["embeds"].push_back(std::move(embed));
-  return Message(std::move(message));
+  return Message(std::move(message), mention_role);
 }
 
 void PutTimestamp(Json* embed, std::int64_t ns) {
   if (const std::string time = IsoTime(ns); !time.empty()) (*embed)["timestamp"] = time;
 }
 
-std::string FoldLine(const Incident& incident) {
-  std::string text = IsResolved(incident) ? "over: " : std::string(core::ToString(incident.severity)) + ": ";
-  const std::string where = Where(incident, 100);
-  text += where.empty() ? EscapeUserText(incident.alertname, 60) : where;
-  return text + ", " + EscapeUserText(core::FormatValue(incident.worst_value, incident.unit), 40) + "\n";
+// What the title says of all of them is not said of each.
+std::string FoldLine(const Incident& incident, const Fold& fold) {
+  std::string text = IsResolved(incident) ? "over: " : "**" + std::string(core::ToString(incident.severity)) + "**: ";
+  const std::string operation = Shown(Find(incident.labels, "operation"), 60);
+  const bool one_service = Find(fold.group_labels, "service") != nullptr && !operation.empty();
+  const std::string where = one_service ? operation : Where(incident, 100);
+  if (where.empty() || Find(fold.group_labels, "alertname") == nullptr) {
+    text += EscapeUserText(incident.alertname, 60) + (where.empty() ? "" : ": ");
+  }
+  return text + where + ", " + EscapeUserText(core::FormatValue(incident.worst_value, incident.unit), 40) + "\n";
 }
 
 // Firing members first, the worst severity on top; resolved ones after them.
@@ -230,11 +278,51 @@ std::string FoldLines(const Fold& fold) {
   std::size_t shown = 0;
   for (const Incident* member : members) {
     if (shown == kFoldLines) break;
-    if (std::string line = FoldLine(*member); Utf16Units(line) <= kFoldLineUnits) text += line;
+    if (std::string line = FoldLine(*member, fold); Utf16Units(line) <= kFoldLineUnits) text += line;
     ++shown;
   }
   if (members.size() > shown) text += "and " + std::to_string(members.size() - shown) + " more\n";
   return text;
+}
+
+// "37 more SlowOperation in gemini (region = eu)": after what the group is made by.
+std::string FoldTitle(const Fold& fold) {
+  std::string text = std::to_string(fold.members.size()) + " more ";
+  std::string name = Shown(Find(fold.group_labels, "alertname"), 80);
+  if (name.empty()) name = fold.members.size() == 1 ? "alert" : "alerts";
+  text += name;
+  if (const std::string service = Shown(Find(fold.group_labels, "service"), 70); !service.empty()) {
+    text += " in " + service;
+  }
+  std::string others;
+  for (const core::NameValue& label : fold.group_labels) {
+    if (label.name == "alertname" || label.name == "service" || label.value.empty()) continue;
+    const std::string one = EscapeUserText(label.name, 20) + " = " + EscapeUserText(label.value, 40);
+    if (Utf16Units(others) + Utf16Units(one) > 60) break;
+    others += (others.empty() ? "" : ", ") + one;
+  }
+  return others.empty() ? text : text + " (" + others + ")";
+}
+
+std::uint64_t LostOf(const Fold& fold) {
+  std::uint64_t lost = 0;
+  for (const Incident* member : fold.members) lost = std::max(lost, member->lost_spans);
+  return lost;
+}
+
+Json FoldFields(const Fold& fold, const CardContext& context, std::int64_t begin, std::int64_t last) {
+  const auto firing = std::count_if(fold.members.begin(), fold.members.end(), [](auto* i) { return !IsResolved(*i); });
+  Json fields = Json::array();
+  AddField(&fields, "Quiet", EscapeUserText(context.quiet, kQuietUnits), false);
+  AddField(&fields, "Firing", std::to_string(firing) + " of " + std::to_string(fold.members.size()), true);
+  if (firing == 0) AddField(&fields, "Lasted", FormatLength(Between(begin, last)), true);
+  AddField(&fields, "Since", Since(begin), true);
+  if (const std::string url = LinkUrl(context.external_url + "/api/v1/alerts"); !url.empty()) {
+    AddField(&fields, "All alerts", "[Open the list](" + url + ")", true);
+  }
+  AddField(&fields, "Lost spans", Losses(LostOf(fold)), false);
+  AddField(&fields, "History", Earlier(context), false);
+  return fields;
 }
 
 }  // namespace
@@ -250,76 +338,58 @@ core::Severity FoldSeverity(const std::vector<const Incident*>& members) {
 std::string RenderCard(const Incident& incident, const CardContext& context) {
   Json embed;
   embed["title"] = context.unwatched ? "No longer watched" + Title(incident).substr(kResolved.size()) : Title(incident);
-  const std::string* summary = Find(incident.annotations, "summary");
-  std::string description = summary != nullptr ? EscapeUserText(*summary, kSummaryUnits) : "";
+  std::string description = Shown(Find(incident.annotations, "summary"), kSummaryUnits);
+  const std::string more = Shown(Find(incident.annotations, "description"), kSummaryUnits);
+  description += (description.empty() || more.empty() ? "" : "\n") + more;
   if (!description.empty()) embed["description"] = description;
   embed["color"] = context.unwatched ? kGrey : IsResolved(incident) ? kGreen : Colour(incident.severity);
   embed["fields"] = Fields(incident, context);
   const std::string& fingerprint = incident.fingerprint;
   const bool is_hex =
       fingerprint.size() == 16 && fingerprint.find_first_not_of("0123456789abcdef") == std::string::npos;
-  embed["footer"]["text"] = is_hex ? "Spanwatch " + fingerprint : "Spanwatch";
+  embed["footer"]["text"] = Footer(is_hex ? "Spanwatch " + fingerprint : "Spanwatch", incident.lost_spans);
   PutTimestamp(&embed, std::max({incident.resolved_at_ns, incident.last_match_ns, incident.fired_at_ns}));
-  return EmbedMessage(std::move(embed));
+  return EmbedMessage(std::move(embed), context.mention_role);
 }
 
 std::string RenderFold(const Fold& fold, const CardContext& context) {
-  const std::size_t total = fold.members.size();
-  const auto firing = static_cast<std::size_t>(
-      std::count_if(fold.members.begin(), fold.members.end(), [](const Incident* i) { return !IsResolved(*i); }));
   const Severity severity = FoldSeverity(fold.members);
-  std::string title = firing == 0 ? "Resolved: " : std::string(SeverityWord(severity)) + ": ";
-  title += std::to_string(total) + " more ";
-  title += fold.alertname.empty() ? (total == 1 ? "alert" : "alerts") : EscapeUserText(fold.alertname, 80);
-  if (const std::string service = EscapeUserText(fold.service, 80); !service.empty()) title += " in " + service;
-
+  const bool is_over =
+      std::all_of(fold.members.begin(), fold.members.end(), [](const auto* i) { return IsResolved(*i); });
   std::int64_t begin = 0, last = 0;
-  std::uint64_t lost = 0;
   for (const Incident* member : fold.members) {
     const std::int64_t since = BeginOf(*member);
     if (begin == 0 || since < begin) begin = since;
     last = std::max({last, member->resolved_at_ns, member->last_match_ns, member->fired_at_ns});
-    lost = std::max(lost, member->lost_spans);
   }
-  Json fields = Json::array();
-  AddField(&fields, "Firing", std::to_string(firing) + " of " + std::to_string(total), true);
-  if (HasTime(begin)) AddField(&fields, "Since", TimeTag(begin, 'R') + ", " + TimeTag(begin, 'F'), false);
-  if (firing == 0) AddField(&fields, "Lasted", FormatLength(Between(begin, last)), true);
-  AddField(&fields, "Lost spans", lost == 0 ? "none" : std::to_string(lost) + " lost: the numbers may be too low",
-           true);
-  if (const std::string url = LinkUrl(context.external_url + "/api/v1/alerts"); !url.empty()) {
-    AddField(&fields, "All alerts", "[open](" + url + ")", true);
-  }
-  AddField(&fields, "History", Earlier(context), false);
-
   Json embed;
-  embed["title"] = title;
+  embed["title"] = (is_over ? std::string(kResolved) : SeverityWord(severity)) + ": " + FoldTitle(fold);
   std::string lines = FoldLines(fold);
   if (!lines.empty()) lines.pop_back();
   if (!lines.empty()) embed["description"] = lines;
-  embed["color"] = firing == 0 ? kGreen : Colour(severity);
-  embed["fields"] = std::move(fields);
-  embed["footer"]["text"] = "Spanwatch";
+  embed["color"] = is_over ? kGreen : Colour(severity);
+  embed["fields"] = FoldFields(fold, context, begin, last);
+  embed["footer"]["text"] = Footer("Spanwatch", LostOf(fold));
   PutTimestamp(&embed, last);
-  return EmbedMessage(std::move(embed));
+  return EmbedMessage(std::move(embed), context.mention_role);
 }
 
 std::string RenderCut(Reason reason, const std::string& newer_link) {
-  std::string text = reason == Reason::kRepeated ? "Still firing" : "Now critical";
+  std::string text = reason == Reason::kEscalated ? "Now critical" : "Still firing";
   text += newer_link.empty() ? ": see the newer message" : ": " + newer_link;
   Json message;
   message["content"] = text;
   message["embeds"] = Json::array();
-  return Message(std::move(message));
+  return Message(std::move(message), "");
 }
 
-std::string RenderFallback(const Incident& incident, std::size_t also, bool is_edit) {
+std::string RenderFallback(const Incident& incident, std::size_t also, bool is_edit, const std::string& mention_role) {
   std::string text = Title(incident) + ", " + EscapeUserText(core::FormatValue(incident.value, incident.unit), 64);
   if (also > 0) text += ", and " + std::to_string(also) + " more";
   Json message;
   message["content"] = text;
   if (is_edit) message["embeds"] = Json::array();
-  return Message(std::move(message));
+  return Message(std::move(message), mention_role);
 }
 
 }  // namespace spanwatch::notify

@@ -24,13 +24,12 @@ std::uint64_t NumberOf(const core::Transition& transition) {
 
 void DiscordPlanner::SetTarget(bool usable, bool same_target, std::int64_t now_ns) {
   usable_ = usable;
-  Redirect(now_ns);
   given_up_ = false;
   in_flight_.reset();
   failures_ = 0;
   backing_off_until_ns_ = INT64_MIN;
   last_error_.clear();
-  if (same_target) return;
+  if (same_target) return Redirect(now_ns);
   limiter_ = {};
   guild_id_.clear();
   guild_asked_ns_.reset();
@@ -38,19 +37,9 @@ void DiscordPlanner::SetTarget(bool usable, bool same_target, std::int64_t now_n
   groups_.clear();
   recent_posts_.clear();
   receiver_fold_ = 0;
-  std::vector<Tracked*> firing;
-  for (auto it = incidents_.begin(); it != incidents_.end();) {
-    if (IsResolved(it->second.incident)) {
-      it = incidents_.erase(it);
-    } else {
-      firing.push_back(&it->second);
-      ++it;
-    }
-  }
-  std::stable_sort(firing.begin(), firing.end(), [](const Tracked* a, const Tracked* b) {
-    return a->incident.fired_at_ns < b->incident.fired_at_ns;
-  });
-  for (Tracked* tracked : firing) Place(tracked, now_ns);
+  std::erase_if(incidents_, [](const auto& entry) { return IsResolved(entry.second.incident); });
+  for (auto& [id, tracked] : incidents_) tracked.slot = 0;
+  Redirect(now_ns);
 }
 
 void DiscordPlanner::Add(const core::Transition& transition, std::int64_t now_ns, bool inherited) {
@@ -59,16 +48,20 @@ void DiscordPlanner::Add(const core::Transition& transition, std::int64_t now_ns
   const std::uint64_t number = NumberOf(transition);
   auto it = incidents_.find(incident.id);
   if (it == incidents_.end()) {
+    Tracked tracked;
+    tracked.incident = incident;
+    tracked.direction = DirectionOf(incident);
+    tracked.number = number;
+    tracked.inherited = inherited;
+    if (!MayPost(tracked) && IsResolved(incident)) return;
     if (!MakeRoom()) {
-      ++counters_.dropped;
+      counters_.dropped += MayPost(tracked) ? 1 : 0;
       return;
     }
-    it = incidents_.emplace(incident.id, Tracked{}).first;
-    it->second.incident = incident;
-    it->second.number = number;
-    it->second.inherited = inherited;
+    it = incidents_.emplace(incident.id, std::move(tracked)).first;
+    if (!MayPost(it->second)) return;
     Place(&it->second, now_ns);
-    return RetireIfUntold(it->second.slot);
+    return RetireIfUntold(it->second.slot, now_ns);
   }
   Tracked& tracked = it->second;
   if (number < tracked.number) return;  // a repeat of what was overtaken
@@ -76,44 +69,33 @@ void DiscordPlanner::Add(const core::Transition& transition, std::int64_t now_ns
   tracked.number = number;
   tracked.unwatched = false;
   tracked.inherited = inherited;
-  ++tracked.version;
+  // What is not told is not written anew with each change of its values.
+  if (tracked.slot != 0 || transition.kind != core::TransitionKind::kUpdated) ++tracked.version;
   // After a fall, the next rise is news again.
-  Slot& slot = slots_.at(tracked.slot);
-  if (!slot.is_fold && transition.kind == core::TransitionKind::kDeescalated) {
-    slot.announced = std::min(slot.announced, incident.severity);
+  const auto slot = slots_.find(tracked.slot);
+  if (slot != slots_.end() && !slot->second.is_fold && transition.kind == core::TransitionKind::kDeescalated) {
+    slot->second.announced = std::min(slot->second.announced, incident.severity);
   }
-  Changed(&tracked, now_ns);
+  Changed(incident.id, now_ns);
 }
 
-void DiscordPlanner::Changed(Tracked* tracked, std::int64_t now_ns) {
-  const SlotId id = tracked->slot;
-  Show(id, tracked->incident, AllResolved(slots_.at(id)), now_ns);
-  RetireIfUntold(tracked->slot);
-}
-
-void DiscordPlanner::Redirect(std::int64_t) {
-  for (auto& [id, slot] : slots_) {
-    const std::vector<const core::Incident*> members = MembersOf(slot);
-    if (!members.empty()) SetTimes(DirectionOf(*members.front()), &slot);
+void DiscordPlanner::Changed(const std::string& incident, std::int64_t now_ns) {
+  const auto it = incidents_.find(incident);
+  Tracked& tracked = it->second;
+  tracked.direction = DirectionOf(tracked.incident);
+  if (tracked.slot != 0 && !MayPost(tracked) && !IsBegun(tracked.slot)) Withdraw(&tracked, now_ns);
+  if (tracked.slot == 0) {
+    if (IsResolved(tracked.incident)) {
+      incidents_.erase(it);
+    } else if (MayPost(tracked)) {
+      Place(&tracked, now_ns);
+    }
+    return;
   }
-}
-
-void DiscordPlanner::SetTimes(const Direction& direction, Slot* slot) {
-  slot->group_interval_ns = direction.group_interval_ns;
-  slot->repeat_interval_ns = direction.repeat_interval_ns;
-}
-
-std::vector<std::pair<std::string, core::Delivery>> DiscordPlanner::Explain(std::size_t limit, std::int64_t,
-                                                                            std::int64_t) const {
-  std::vector<std::pair<std::string, core::Delivery>> all;
-  for (const auto& [id, tracked] : incidents_) {
-    if (all.size() >= limit) break;
-    const Slot& slot = slots_.at(tracked.slot);
-    core::Delivery delivery;
-    delivery.state = slot.is_fold ? "folded" : slot.posted ? "posted" : "waiting";
-    all.emplace_back(id, std::move(delivery));
-  }
-  return all;
+  const SlotId id = tracked.slot;
+  SetTimes(tracked, &slots_.at(id));
+  Show(id, tracked, AllResolved(slots_.at(id)), now_ns);
+  RetireIfUntold(tracked.slot, now_ns);
 }
 
 void DiscordPlanner::Refresh(const std::string& incident, std::int64_t now_ns) {
@@ -126,18 +108,27 @@ void DiscordPlanner::Refresh(const std::string& incident, std::int64_t now_ns) {
   if (slot->second.posted || under_way) Touch(&slot->second, false, now_ns);
 }
 
-// Nobody is to be told of what was over before there was anybody to tell.
-void DiscordPlanner::RetireIfUntold(SlotId id) {
-  if ((usable_ && !given_up_) || !AllResolved(slots_.at(id))) return;
+// Nobody is to be told of what was over before there was anybody to tell, or before it was told at all if the end of it
+// is not wanted.
+void DiscordPlanner::RetireIfUntold(SlotId id, std::int64_t now_ns) {
+  if (!AllResolved(slots_.at(id))) return;
+  if (usable_ && !given_up_) {
+    if (options_.receiver.send_resolved || IsBegun(id)) return;
+    if (!slots_.at(id).has_predecessors) return Retire(id);
+    GoBack(id, now_ns);
+    return;
+  }
   if (given_up_) ++counters_.failed;
   Retire(id);
 }
 
-void DiscordPlanner::Show(SlotId id, const core::Incident& changed, bool urgent, std::int64_t now_ns) {
+void DiscordPlanner::Show(SlotId id, const Tracked& changed, bool urgent, std::int64_t now_ns) {
   Slot& slot = slots_.at(id);
-  const bool begun = slot.posted || (in_flight_ && in_flight_->slot == id && in_flight_->method == Method::kPost);
-  if (begun && !IsResolved(changed) && changed.severity > slot.announced) {
+  const bool may_post = IsBegun(id) && !IsResolved(changed.incident) && MayPost(changed);
+  if (may_post && changed.incident.severity > slot.announced) {
     Replace(id, Reason::kEscalated, now_ns);
+  } else if (may_post && !slot.quiet.empty()) {
+    Replace(id, Reason::kUnmuted, now_ns);
   } else {
     Touch(&slot, urgent, now_ns);
   }
@@ -161,7 +152,7 @@ void DiscordPlanner::Touch(Slot* slot, bool urgent, std::int64_t now_ns) {
 
 bool DiscordPlanner::RepeatDue(const Slot& slot, std::int64_t now_ns) const {
   return slot.repeat_interval_ns > 0 && slot.posted && !slot.is_fold && slot.successor == 0 &&
-         now_ns - slot.posted_ns >= slot.repeat_interval_ns && !AllResolved(slot);
+         slot.posted_ns <= now_ns - slot.repeat_interval_ns && MayPost(slot);
 }
 
 void DiscordPlanner::Sweep(std::int64_t now_ns) {

@@ -1,10 +1,12 @@
 // The planner of a Discord webhook: one live message an incident.
 //
-// A message slot is one Discord message: of one incident, or of a fold (the incidents above a limit). An incident has
-// one live slot; a rise or a repeat makes a new one, and the old one is cut to a link once the new one is posted.
+// A message slot is one Discord message: of one incident, or of a fold (the incidents above a limit). An incident that
+// is told has one live slot; a rise, a repeat or the end of its muting makes a new one, and the old one is cut to a
+// link once the new one is posted. An incident that fires and is not told, because the routing gives it to others or
+// mutes it, is tracked without a slot: the routing may change.
 //
 // Not thread-safe. Bounded: PlannerOptions::max_incidents tracked incidents, each with one live slot and at most a few
-// to be cut.
+// to be cut; those that nobody is told of here make room for others.
 #ifndef SPANWATCH_SIDECAR_NOTIFY_DISCORD_PLANNER_H_
 #define SPANWATCH_SIDECAR_NOTIFY_DISCORD_PLANNER_H_
 
@@ -56,11 +58,13 @@ class DiscordPlanner : public Planner {
   struct Slot {
     std::vector<std::string> members;  // incident ids; exactly one unless is_fold; none once replaced
     bool is_fold = false;
-    std::string alertname, service;  // of a group's fold
+    std::vector<core::NameValue> group_labels;  // of a group's fold: what it is called after
     std::int64_t opened_ns = 0;
     std::int64_t group_interval_ns = 60'000'000'000, repeat_interval_ns = 14'400'000'000'000;
     Reason reason = Reason::kNew;  // why it was made; once replaced: why it was replaced
     std::string message_id, channel_id;
+    std::string quiet;                                 // why it is quiet, as Discord has it; empty: it is not
+    std::uint64_t edits = 0;                           // that went through
     bool posted = false;                               // Discord has it
     bool blind = false;                                // posted, but the answer named no id: it cannot be edited
     int reposts = 0;                                   // how often it had vanished
@@ -71,6 +75,7 @@ class DiscordPlanner : public Planner {
     std::size_t shown_hash = 0;
     std::uint64_t order = 0;  // among those waiting
     std::int64_t due_ns = 0;
+    std::int64_t hold_ns = INT64_MIN;  // its post waits so long for others of its group
     std::int64_t waiting_since_ns = 0;
     std::int64_t posted_ns = 0, sent_ns = 0;
     int attempts = 0;  // in vain, since it last went through
@@ -85,7 +90,8 @@ class DiscordPlanner : public Planner {
   };
   struct Tracked {
     core::Incident incident;
-    SlotId slot = 0;
+    Direction direction;        // what the routing says of it
+    SlotId slot = 0;            // 0: nothing tells about it
     std::uint64_t joined = 0;   // place among those of its slot
     std::uint64_t number = 0;   // of its latest transition within the incident
     std::uint64_t version = 0;  // grows with each change of what is stored
@@ -100,6 +106,7 @@ class DiscordPlanner : public Planner {
   };
   struct Group {
     std::int64_t begin_ns = 0;
+    std::int64_t hold_ns = INT64_MIN;  // the first messages wait so long for more to come
     std::size_t count = 0;
     SlotId fold = 0;
   };
@@ -108,12 +115,14 @@ class DiscordPlanner : public Planner {
     Method method = Method::kPost;
     std::uint64_t revision = 0;
     std::size_t hash = 0;
+    std::string quiet;  // what it says of that
   };
 
   // discord_planner_place.cc: which message tells about an incident.
   void Place(Tracked* tracked, std::int64_t now_ns);
-  Group* GroupOf(const Direction& direction, std::int64_t now_ns);
-  static void SetTimes(const Direction& direction, Slot* slot);
+  Group* GroupOf(const Tracked& tracked, std::int64_t now_ns);
+  bool IsAlive(const std::string& group_key, const Tracked& but) const;
+  static void SetTimes(const Tracked& tracked, Slot* slot);
   void JoinGroupFold(Tracked* tracked, Group* group, std::int64_t now_ns);
   void JoinReceiverFold(Tracked* tracked, std::int64_t now_ns);
   bool Storming(std::int64_t now_ns);
@@ -129,10 +138,24 @@ class DiscordPlanner : public Planner {
   bool Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const;
   void DropLooseSlots();
 
+  // discord_planner_route.cc: what the routing lets it say.
+  static bool MayPost(const Tracked& tracked) { return tracked.direction.routed && !tracked.direction.muted; }
+  bool MayPost(const Slot& slot) const;
+  std::string Quiet(const Slot& slot) const;
+  bool IsBegun(SlotId id) const;
+  void Withdraw(Tracked* tracked, std::int64_t now_ns);
+  bool Retract(SlotId id, std::int64_t now_ns);
+  void Review(SlotId id, std::int64_t now_ns);
+  bool GoBack(SlotId id, std::int64_t now_ns);
+
+  // discord_planner_explain.cc
+  core::Delivery ExplainSlot(const Slot& slot, std::int64_t now_ns, std::int64_t wall_ns) const;
+  std::string WhyItWaits(const Slot& slot, std::int64_t now_ns, std::int64_t wall_ns) const;
+
   // discord_planner.cc: what each message should show.
-  void Changed(Tracked* tracked, std::int64_t now_ns);
-  void RetireIfUntold(SlotId id);
-  void Show(SlotId id, const core::Incident& changed, bool urgent, std::int64_t now_ns);
+  void Changed(const std::string& incident, std::int64_t now_ns);
+  void RetireIfUntold(SlotId id, std::int64_t now_ns);
+  void Show(SlotId id, const Tracked& changed, bool urgent, std::int64_t now_ns);
   void Touch(Slot* slot, bool urgent, std::int64_t now_ns);
   void Sweep(std::int64_t now_ns);
   bool RepeatDue(const Slot& slot, std::int64_t now_ns) const;
@@ -145,7 +168,8 @@ class DiscordPlanner : public Planner {
   SlotId Pick(std::int64_t now_ns) const;
   std::int64_t SendableAt(const Slot& slot) const;
   bool NeedsGuild(const Slot& slot, std::int64_t now_ns) const;
-  std::string Render(const Slot& slot) const;
+  std::string Render(const Slot& slot, const std::string& quiet, const std::string& mention) const;
+  std::string MentionOf(const Slot& slot) const;
   std::string LinkTo(SlotId id) const;
   void OnGuild(const Outcome& outcome);
   void Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns);

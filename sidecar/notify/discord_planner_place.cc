@@ -8,18 +8,16 @@ namespace {
 
 constexpr std::size_t kManyGroups = 1024;
 
-std::string LabelOf(const core::Incident& incident, std::string_view name) {
-  for (const auto& label : incident.labels) {
-    if (label.name == name) return label.value;
-  }
-  return "";
+bool IsBudget(const core::Incident& incident) {
+  return incident.measure == core::ToString(core::Measure::kTokens) ||
+         incident.measure == core::ToString(core::Measure::kCost);
 }
 
 }  // namespace
 
 void DiscordPlanner::Place(Tracked* tracked, std::int64_t now_ns) {
-  const Direction direction = DirectionOf(tracked->incident);
-  Group* group = GroupOf(direction, now_ns);
+  Group* group = GroupOf(*tracked, now_ns);
+  const std::int64_t hold_ns = group->hold_ns;
   if (++group->count > options_.group_burst) {
     JoinGroupFold(tracked, group, now_ns);
   } else if (Storming(now_ns)) {
@@ -27,17 +25,39 @@ void DiscordPlanner::Place(Tracked* tracked, std::int64_t now_ns) {
   } else {
     Join(tracked, NewSlot(false, now_ns), now_ns);
   }
-  SetTimes(direction, &slots_.at(tracked->slot));
+  Slot& slot = slots_.at(tracked->slot);
+  slot.hold_ns = slot.members.size() == 1 ? hold_ns : std::min(slot.hold_ns, hold_ns);
+  SetTimes(*tracked, &slot);
 }
 
-DiscordPlanner::Group* DiscordPlanner::GroupOf(const Direction& direction, std::int64_t now_ns) {
-  const auto over = [&](const Group& group) { return now_ns - group.begin_ns >= direction.group_interval_ns; };
+void DiscordPlanner::SetTimes(const Tracked& tracked, Slot* slot) {
+  slot->group_interval_ns = tracked.direction.group_interval_ns;
+  slot->repeat_interval_ns = IsBudget(tracked.incident) ? 0 : tracked.direction.repeat_interval_ns;
+}
+
+// Whether a message of that group is out, or about to be, of anything but `but`.
+bool DiscordPlanner::IsAlive(const std::string& group_key, const Tracked& but) const {
+  return std::any_of(incidents_.begin(), incidents_.end(), [&](const auto& entry) {
+    const Tracked& tracked = entry.second;
+    return &tracked != &but && tracked.slot != 0 && tracked.incident.state == core::AlertState::kFiring &&
+           tracked.direction.group_key == group_key;
+  });
+}
+
+DiscordPlanner::Group* DiscordPlanner::GroupOf(const Tracked& tracked, std::int64_t now_ns) {
+  const Direction& direction = tracked.direction;
+  const auto over = [&](const Group& group) {
+    return now_ns - group.begin_ns >= std::max(direction.group_interval_ns, direction.group_wait_ns);
+  };
   if (groups_.size() >= kManyGroups) {
     std::erase_if(groups_, [&](const auto& entry) { return over(entry.second); });
   }
   if (groups_.size() >= options_.max_incidents) groups_.clear();
   const auto [it, is_new] = groups_.try_emplace(direction.group_key);
-  if (is_new || over(it->second)) it->second = {now_ns, 0, 0};
+  if (is_new || over(it->second)) {
+    const bool waits = direction.group_wait_ns > 0 && !IsAlive(direction.group_key, tracked);
+    it->second = {now_ns, waits ? now_ns + direction.group_wait_ns : INT64_MIN, 0, 0};
+  }
   return &it->second;
 }
 
@@ -51,8 +71,7 @@ void DiscordPlanner::JoinGroupFold(Tracked* tracked, Group* group, std::int64_t 
   if (Storming(now_ns)) return JoinReceiverFold(tracked, now_ns);
   group->fold = NewSlot(true, now_ns);
   Slot& fold = slots_.at(group->fold);
-  fold.alertname = tracked->incident.alertname;
-  fold.service = LabelOf(tracked->incident, "service");
+  fold.group_labels = tracked->direction.group_labels;
   fold.opened_ns = group->begin_ns;
   Join(tracked, group->fold, now_ns);
 }
@@ -90,7 +109,7 @@ void DiscordPlanner::Join(Tracked* tracked, SlotId id, std::int64_t now_ns) {
   tracked->joined = ++last_joined_;
   Slot& slot = slots_.at(id);
   slot.members.push_back(tracked->incident.id);
-  Show(id, tracked->incident, false, now_ns);
+  Show(id, *tracked, false, now_ns);
 }
 
 void DiscordPlanner::MoveMembers(SlotId from, SlotId to) {
@@ -118,8 +137,7 @@ void DiscordPlanner::Replace(SlotId old_id, Reason reason, std::int64_t now_ns) 
   } else {
     const SlotId id = NewSlot(old_slot.is_fold, now_ns);
     Slot& slot = slots_.at(id);
-    slot.alertname = old_slot.alertname;
-    slot.service = old_slot.service;
+    slot.group_labels = old_slot.group_labels;
     slot.opened_ns = old_slot.opened_ns;
     slot.group_interval_ns = old_slot.group_interval_ns;
     slot.repeat_interval_ns = old_slot.repeat_interval_ns;
@@ -136,6 +154,13 @@ void DiscordPlanner::Replace(SlotId old_id, Reason reason, std::int64_t now_ns) 
 
 bool DiscordPlanner::MakeRoom() {
   if (incidents_.size() < options_.max_incidents) return true;
+  const auto untold = std::find_if(incidents_.begin(), incidents_.end(), [](const auto& entry) {
+    return entry.second.slot == 0 && !entry.second.direction.routed;
+  });
+  if (untold != incidents_.end()) {
+    incidents_.erase(untold);
+    return true;
+  }
   const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const auto& entry) {
     const Slot& slot = entry.second;
     const bool idle = !in_flight_ || in_flight_->slot != entry.first;

@@ -30,7 +30,8 @@ std::int64_t Jitter(std::int64_t full_ns, std::uint64_t slot, int attempt) {
 
 std::int64_t DiscordPlanner::SendableAt(const Slot& slot) const {
   const Method method = slot.message_id.empty() ? Method::kPost : Method::kPatch;
-  return std::max({slot.due_ns, limiter_.ReadyAt(method), backing_off_until_ns_});
+  return std::max(
+      {slot.due_ns, slot.posted ? INT64_MIN : slot.hold_ns, limiter_.ReadyAt(method), backing_off_until_ns_});
 }
 
 DiscordPlanner::SlotId DiscordPlanner::Pick(std::int64_t now_ns) const {
@@ -74,21 +75,31 @@ std::string DiscordPlanner::LinkTo(SlotId id) const {
   return "https://discord.com/channels/" + guild_id_ + "/" + it->second.channel_id + "/" + it->second.message_id;
 }
 
-std::string DiscordPlanner::Render(const Slot& slot) const {
+std::string DiscordPlanner::Render(const Slot& slot, const std::string& quiet, const std::string& mention) const {
   if (slot.cut) return RenderCut(slot.reason, slot.newer_link);
   const std::vector<const core::Incident*> members = MembersOf(slot);
   const core::Incident& first = *members.front();
-  if (slot.fallback) return RenderFallback(first, members.size() - 1, !slot.message_id.empty());
+  if (slot.fallback) return RenderFallback(first, members.size() - 1, !slot.message_id.empty(), mention);
   CardContext context;
   context.external_url = options_.external_url;
   context.reason = slot.reason;
   context.earlier_link = slot.earlier_link;
+  context.quiet = quiet;
+  context.mention_role = mention;
   context.unwatched = incidents_.at(first.id).unwatched;
-  if (slot.is_fold) return RenderFold({slot.alertname, slot.service, members}, context);
+  if (slot.is_fold) return RenderFold({slot.group_labels, members}, context);
   context.trace_stored =
       !options_.trace_stored || !first.worst_trace.IsValid() || options_.trace_stored(first.worst_trace);
   if (options_.path_of) context.path = options_.path_of(first);
   return RenderCard(first, context);
+}
+
+// The role that a new message pings; empty: nobody. Somebody deleted what is posted once more: they know of it.
+std::string DiscordPlanner::MentionOf(const Slot& slot) const {
+  const core::DiscordOptions& discord = options_.receiver.discord;
+  const bool pings = slot.message_id.empty() && slot.reposts == 0 && !slot.cut;
+  const core::Severity severity = FoldSeverity(MembersOf(slot));
+  return pings && severity != core::Severity::kNone && severity >= discord.mention_from ? discord.role_id : "";
 }
 
 std::optional<Request> DiscordPlanner::Next(std::int64_t now_ns) {
@@ -96,22 +107,27 @@ std::optional<Request> DiscordPlanner::Next(std::int64_t now_ns) {
   Sweep(now_ns);
   while (const SlotId id = Pick(now_ns)) {
     Slot& slot = slots_.at(id);
+    // It could not be withdrawn while it, or the message before it, was on its way.
+    if (!slot.posted && !slot.cut && !MayPost(slot) && !AllResolved(slot) && Retract(id, now_ns)) continue;
     if (NeedsGuild(slot, now_ns)) {
       guild_asked_ns_ = now_ns;
-      in_flight_ = InFlight{id, Method::kGet, 0, 0};
+      in_flight_ = InFlight{id, Method::kGet, 0, 0, ""};
       return Request{Method::kGet, "", ""};
     }
     if (slot.earlier_link.empty()) slot.earlier_link = LinkTo(slot.predecessor);
-    std::string body = Render(slot);
+    std::string quiet = slot.cut ? "" : Quiet(slot);
+    std::string body = Render(slot, quiet, "");
     const std::size_t hash = std::hash<std::string>{}(body);
+    if (const std::string mention = MentionOf(slot); !mention.empty()) body = Render(slot, quiet, mention);
     if (!slot.message_id.empty() && hash == slot.shown_hash) {
       slot.shown_revision = slot.revision;
+      slot.quiet = quiet;
       RetireIfOver(id, now_ns);
       continue;
     }
     const Method method = slot.message_id.empty() ? Method::kPost : Method::kPatch;
     if (method == Method::kPost) slot.announced = std::max(slot.announced, FoldSeverity(MembersOf(slot)));
-    in_flight_ = InFlight{id, method, slot.revision, hash};
+    in_flight_ = InFlight{id, method, slot.revision, hash, std::move(quiet)};
     return Request{method, slot.message_id, std::move(body)};
   }
   return std::nullopt;
@@ -121,42 +137,42 @@ void DiscordPlanner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64
   if (!in_flight_) return;
   const InFlight sent = *std::exchange(in_flight_, std::nullopt);
   const Outcome outcome = Judge(sent.method, reply);
-  if (outcome.verdict != Verdict::kRateLimited) {
+  if (outcome.verdict != ReplyVerdict::kRateLimited) {
     limiter_.Accepted();
     limiter_.Observe(sent.method, reply, now_ns);
   }
-  if (sent.method == Method::kGet && outcome.verdict != Verdict::kRateLimited) return OnGuild(outcome);
+  if (sent.method == Method::kGet && outcome.verdict != ReplyVerdict::kRateLimited) return OnGuild(outcome);
   // Short waits are everyday life: they are counted, but no error.
-  const bool is_error = outcome.verdict != Verdict::kRateLimited || outcome.retry_after_ns >= kLongWait;
+  const bool is_error = outcome.verdict != ReplyVerdict::kRateLimited || outcome.retry_after_ns >= kLongWait;
   if (is_error && !outcome.text.empty()) last_error_ = outcome.text;
-  if (reply.status != 0 && outcome.verdict != Verdict::kRetry) failures_ = 0;
+  if (reply.status != 0 && outcome.verdict != ReplyVerdict::kRetry) failures_ = 0;
   switch (outcome.verdict) {
-    case Verdict::kDelivered:
+    case ReplyVerdict::kDelivered:
       last_delivered_wall_ns_ = wall_ns;
       return Delivered(sent, outcome, now_ns);
-    case Verdict::kRateLimited:
+    case ReplyVerdict::kRateLimited:
       ++counters_.rate_limited;
       limiter_.Refused(sent.method, outcome, reply, now_ns);
       if (outcome.global) global_block_ns_ = now_ns + outcome.retry_after_ns;
       return;
-    case Verdict::kRetry:
+    case ReplyVerdict::kRetry:
       return Retry(sent, reply, now_ns);
-    case Verdict::kUnknownMessage:
+    case ReplyVerdict::kUnknownMessage:
       return UnknownMessage(sent.slot, now_ns);
-    case Verdict::kRefused:
+    case ReplyVerdict::kRefused:
       return Refused(sent.slot, now_ns);
-    case Verdict::kTooManyEdits:
+    case ReplyVerdict::kTooManyEdits:
       ++counters_.retried;
       if (const auto it = slots_.find(sent.slot); it != slots_.end()) it->second.due_ns = now_ns + kTooManyEditsWait;
       return;
-    case Verdict::kGiveUp:
+    case ReplyVerdict::kGiveUp:
       return GiveUp();
   }
 }
 
 // Without the guild the links are left out; that is no reason to hold a message up.
 void DiscordPlanner::OnGuild(const Outcome& outcome) {
-  if (outcome.verdict == Verdict::kDelivered) guild_id_ = outcome.guild_id;
+  if (outcome.verdict == ReplyVerdict::kDelivered) guild_id_ = outcome.guild_id;
 }
 
 void DiscordPlanner::Delivered(const InFlight& sent, const Outcome& outcome, std::int64_t now_ns) {
@@ -171,6 +187,8 @@ void DiscordPlanner::Delivered(const InFlight& sent, const Outcome& outcome, std
   slot.sent_ns = now_ns;
   slot.shown_revision = sent.revision;
   slot.shown_hash = sent.hash;
+  slot.quiet = sent.quiet;
+  if (!is_post) ++slot.edits;
   if (is_post) {
     slot.message_id = outcome.message_id;
     slot.channel_id = outcome.channel_id;
@@ -184,6 +202,8 @@ void DiscordPlanner::Delivered(const InFlight& sent, const Outcome& outcome, std
     slot.waiting_since_ns = now_ns;
     slot.due_ns = slot.Urgent() ? now_ns : now_ns + options_.receiver.growth_interval_ns;
   }
+  // The muting may have ended while the message that tells of it was under way.
+  if (!slot.quiet.empty()) Review(sent.slot, now_ns);
   RetireIfOver(sent.slot, now_ns);
 }
 
@@ -250,16 +270,7 @@ void DiscordPlanner::Fail(SlotId id, std::int64_t now_ns) {
   ++counters_.failed;
   Slot& slot = slots_.at(id);
   if (slot.cut || slot.successor != 0) return Retire(id);
-  const auto earlier = slots_.find(slot.predecessor);
-  if (!slot.posted && earlier != slots_.end() && earlier->second.successor == id &&
-      !earlier->second.message_id.empty()) {
-    MoveMembers(id, earlier->first);
-    earlier->second.successor = 0;
-    earlier->second.announced = slot.announced;
-    Touch(&earlier->second, true, now_ns);
-    slots_.erase(id);
-    return;
-  }
+  if (!slot.posted && GoBack(id, now_ns)) return;
   if (AllResolved(slot)) return Retire(id);
   slot.shown_revision = slot.revision;
   slot.attempts = 0;

@@ -14,13 +14,18 @@
 namespace spanwatch::notify {
 namespace {
 
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 1;      // of incidents
+constexpr std::uint64_t kSlotVersion = 2;  // 1: alertname and service instead of labels, nothing after `under_way`
+constexpr std::uint64_t kMaxLabels = 64;
 
 }  // namespace
 
 void DiscordPlanner::Encode(const Slot& slot, bool under_way, std::string* out) const {
   core::CodecWriter writer(out);
-  writer.U64(kVersion).Bool(slot.is_fold).Text(slot.alertname).Text(slot.service);
+  writer.U64(kSlotVersion).Bool(slot.is_fold).U64(std::min(slot.group_labels.size(), kMaxLabels));
+  for (std::size_t i = 0; i < std::min(slot.group_labels.size(), kMaxLabels); ++i) {
+    writer.Text(slot.group_labels[i].name).Text(slot.group_labels[i].value);
+  }
   writer.I64(slot.opened_ns + to_wall_ns_).U64(static_cast<std::uint64_t>(slot.reason));
   writer.Text(slot.message_id).Text(slot.channel_id).Bool(slot.posted).Bool(slot.blind);
   writer.U64(static_cast<std::uint64_t>(slot.reposts)).U64(static_cast<std::uint64_t>(slot.announced));
@@ -28,17 +33,25 @@ void DiscordPlanner::Encode(const Slot& slot, bool under_way, std::string* out) 
   writer.I64(slot.waiting_since_ns + to_wall_ns_).I64(slot.posted_ns + to_wall_ns_);
   writer.Bool(slot.fallback).Bool(slot.cut).Bool(slot.has_predecessors).U64(slot.predecessor).U64(slot.successor);
   writer.Text(slot.earlier_link).Text(slot.newer_link).Bool(under_way);
+  writer.Text(slot.quiet).U64(slot.edits);
 }
 
 bool DiscordPlanner::Decode(const std::string& body, std::int64_t now_ns, Slot* slot, bool* under_way) const {
   core::CodecReader reader(body);
   const auto time = [&] { return std::min(reader.I64() - to_wall_ns_, now_ns); };
-  if (reader.U64() != kVersion) return false;
+  const std::uint64_t version = reader.U64();
+  if (version != 1 && version != kSlotVersion) return false;
   slot->is_fold = reader.Bool();
-  slot->alertname = reader.Text();
-  slot->service = reader.Text();
+  if (version == 1) {
+    for (const char* name : {"alertname", "service"}) slot->group_labels.push_back({name, std::string(reader.Text())});
+  } else {
+    for (std::uint64_t n = reader.Below(kMaxLabels + 1); n > 0; --n) {
+      std::string name(reader.Text());
+      slot->group_labels.push_back({std::move(name), std::string(reader.Text())});
+    }
+  }
   slot->opened_ns = time();
-  slot->reason = static_cast<Reason>(reader.Below(3));
+  slot->reason = static_cast<Reason>(reader.Below(4));
   slot->message_id = reader.Text();
   slot->channel_id = reader.Text();
   slot->posted = reader.Bool();
@@ -59,6 +72,10 @@ bool DiscordPlanner::Decode(const std::string& body, std::int64_t now_ns, Slot* 
   slot->earlier_link = reader.Text();
   slot->newer_link = reader.Text();
   *under_way = reader.Bool();
+  if (version == kSlotVersion) {
+    slot->quiet = reader.Text();
+    slot->edits = reader.U64();
+  }
   slot->shown_revision = 1;
   slot->revision = dirty ? 2 : 1;
   slot->urgent_revision = urgent ? 2 : 1;
@@ -124,7 +141,6 @@ std::size_t DiscordPlanner::Load(const StoredReceiver& stored, std::int64_t now_
   std::vector<const StoredIncident*> rows;
   for (const StoredIncident& row : stored.incidents) rows.push_back(&row);
   std::sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) { return a->joined < b->joined; });
-  std::vector<std::string> homeless;
   for (const StoredIncident* row : rows) {
     core::CodecReader reader(row->body);
     Tracked tracked;
@@ -139,9 +155,8 @@ std::size_t DiscordPlanner::Load(const StoredReceiver& stored, std::int64_t now_
     last_joined_ = std::max(last_joined_, row->joined);
     const auto slot = slots_.find(row->slot);
     tracked.joined = row->joined;
-    if (slot == slots_.end() || slot->second.cut || slot->second.successor != 0) {
-      homeless.push_back(row->id);
-    } else {
+    // Else nothing told of it, or what did was lost: SetTarget asks the routing about it.
+    if (slot != slots_.end() && !slot->second.cut && slot->second.successor == 0) {
       tracked.slot = row->slot;
       slot->second.members.push_back(row->id);
     }
@@ -149,7 +164,6 @@ std::size_t DiscordPlanner::Load(const StoredReceiver& stored, std::int64_t now_
   }
   DropLooseSlots();
   ForgetSaved();
-  for (const std::string& id : homeless) Place(&incidents_.at(id), now_ns);
   return unreadable;
 }
 
@@ -173,7 +187,10 @@ void DiscordPlanner::Reconcile(const std::vector<core::Incident>& living, bool t
   for (const std::string& id : firing) {
     Tracked& tracked = incidents_.at(id);
     const auto it = by_id.find(id);
-    if (it != by_id.end() && it->second->state != core::AlertState::kResolved) continue;
+    if (it != by_id.end() && it->second->state != core::AlertState::kResolved) {
+      if (tracked.slot == 0) tracked.incident = *it->second;
+      continue;
+    }
     if (it != by_id.end()) {
       tracked.incident = *it->second;
     } else {
@@ -181,7 +198,7 @@ void DiscordPlanner::Reconcile(const std::vector<core::Incident>& living, bool t
       tracked.unwatched = true;
     }
     ++tracked.version;
-    Changed(&tracked, now_ns);
+    Changed(id, now_ns);
   }
   if (!tell_living) return;
   for (const core::Incident& incident : living) {

@@ -54,24 +54,24 @@ bool IsGlobal(const nlohmann::json& body, const Reply& reply) {
   return (it != body.end() && it->is_boolean() && it->get<bool>()) || reply.global == "true" || reply.scope == "global";
 }
 
-Verdict JudgeNotFound(Method method, int code) {
+ReplyVerdict JudgeNotFound(Method method, int code) {
   constexpr int kUnknownMessageCode = 10008, kUnknownChannel = 10003, kUnknownWebhook = 10015;
-  if (code == kUnknownMessageCode) return Verdict::kUnknownMessage;
-  if (code == kUnknownChannel || code == kUnknownWebhook) return Verdict::kGiveUp;
+  if (code == kUnknownMessageCode) return ReplyVerdict::kUnknownMessage;
+  if (code == kUnknownChannel || code == kUnknownWebhook) return ReplyVerdict::kGiveUp;
   // Without a code a missing message and a missing webhook look the same; posting anew tells them apart.
-  return method == Method::kPatch ? Verdict::kUnknownMessage : Verdict::kGiveUp;
+  return method == Method::kPatch ? ReplyVerdict::kUnknownMessage : ReplyVerdict::kGiveUp;
 }
 
-Verdict JudgeError(Method method, int status, int code) {
+ReplyVerdict JudgeError(Method method, int status, int code) {
   constexpr int kTooManyOldEdits = 30046, kForumFirst = 220001, kForumLast = 220004;
   constexpr int kThreadArchived = 50083, kThreadLocked = 160005;
-  if (code == kTooManyOldEdits) return Verdict::kTooManyEdits;
+  if (code == kTooManyOldEdits) return ReplyVerdict::kTooManyEdits;
   if ((code >= kForumFirst && code <= kForumLast) || code == kThreadArchived || code == kThreadLocked)
-    return Verdict::kGiveUp;
-  if (status == 401 || status == 403) return Verdict::kGiveUp;
+    return ReplyVerdict::kGiveUp;
+  if (status == 401 || status == 403) return ReplyVerdict::kGiveUp;
   if (status == 404) return JudgeNotFound(method, code);
-  if (status >= 400 && status < 500 && status != 408 && status != 425) return Verdict::kRefused;
-  return Verdict::kRetry;
+  if (status >= 400 && status < 500 && status != 408 && status != 425) return ReplyVerdict::kRefused;
+  return ReplyVerdict::kRetry;
 }
 
 }  // namespace
@@ -94,7 +94,7 @@ Outcome Judge(Method method, const Reply& reply) {
   if (!body.is_object()) body = nlohmann::json::object();
   Outcome outcome;
   if (reply.status >= 200 && reply.status < 300) {
-    outcome.verdict = Verdict::kDelivered;
+    outcome.verdict = ReplyVerdict::kDelivered;
     outcome.message_id = IdOf(body, "id");
     outcome.channel_id = IdOf(body, "channel_id");
     outcome.guild_id = IdOf(body, "guild_id");
@@ -102,12 +102,12 @@ Outcome Judge(Method method, const Reply& reply) {
   }
   outcome.text = Describe(reply);
   if (reply.status == 429 && CodeOf(body) != 30046) {
-    outcome.verdict = Verdict::kRateLimited;
+    outcome.verdict = ReplyVerdict::kRateLimited;
     outcome.retry_after_ns = RetryAfter(body, reply);
     outcome.global = IsGlobal(body, reply);
     return outcome;
   }
-  outcome.verdict = reply.status == 0 ? Verdict::kRetry : JudgeError(method, reply.status, CodeOf(body));
+  outcome.verdict = reply.status == 0 ? ReplyVerdict::kRetry : JudgeError(method, reply.status, CodeOf(body));
   return outcome;
 }
 

@@ -10,7 +10,7 @@
 
 namespace spanwatch::notify {
 
-enum class Verdict : std::uint8_t {
+enum class ReplyVerdict : std::uint8_t {
   kDelivered,
   kRateLimited,     // wait retry_after_ns, then the same again
   kRetry,           // 5xx, network: back off, then the same again
@@ -21,7 +21,7 @@ enum class Verdict : std::uint8_t {
 };
 
 struct Outcome {
-  Verdict verdict = Verdict::kRetry;
+  ReplyVerdict verdict = ReplyVerdict::kRetry;
   std::string message_id, channel_id, guild_id;  // kDelivered, as far as the answer has them
   std::int64_t retry_after_ns = 0;               // kRateLimited
   bool global = false;                           // kRateLimited: holds for every webhook

@@ -27,6 +27,7 @@
 #include "sidecar/core/routing.h"
 #include "sidecar/notify/kept_copy.h"
 #include "sidecar/notify/outbox_status.h"
+#include "sidecar/notify/routing_status.h"
 
 namespace spanwatch::notify {
 
@@ -41,6 +42,11 @@ struct Options {
   std::string version = "0.1.0";                     // for the User-Agent
 
   // These and what follows are fixed at construction: Reconfigure changes nothing here.
+  // A pattern for a whole text, of a silence; the error says what is wrong with it. Any thread. May be null: silences
+  // have no patterns.
+  using CompilePattern =
+      std::function<tl::expected<std::shared_ptr<const core::StringMatcher>, std::string>(const std::string&)>;
+  CompilePattern compile_pattern;
   // A trace as the store has it now. May be null: no trace is kept, no message tells a critical path. Called by a
   // thread of the notifier, never after Stop returned.
   std::function<std::optional<core::TraceCopy>(const TraceId&)> find_trace;
@@ -96,13 +102,17 @@ class Notifier {
   // Nothing: no alert refers to it, or there was no room. May wait for the disk.
   std::optional<KeptCopy> GetKeptTrace(const TraceId& id) const;
 
-  // Who is told of the incidents with this fingerprint, who is not, and why. Empty: no such incident is known here.
+  // Who is told of the incidents with this fingerprint, who is not, and why; firing ones first. Empty: no such incident
+  // fires or was over lately. May wait for a fifth of a second for receivers that are busy.
   std::vector<core::Why> GetWhy(const std::string& fingerprint) const;
+
+  std::vector<MutedIncident> Muted() const;
+  RoutingCounts GetRoutingCounts() const;
 
   // All that are kept, newest first. They survive a restart if there is a file.
   std::vector<core::Silence> Silences() const;
   // `silence` without id is new; with one it is changed (an expired one is made anew). Returns the id. Error: what is
-  // wrong, what is allowed.
+  // wrong, what is allowed; begins with the field's name in JSON, "endsAt: ...". These two may wait for the disk.
   tl::expected<std::string, std::string> SetSilence(core::Silence silence);
   // False: there is no such silence. One that is over already stays as it is.
   bool ExpireSilence(const std::string& id);

@@ -37,7 +37,8 @@ COMMIT)";
 // going back to it loses no alert.
 constexpr const char* kKeptTables = R"(
 CREATE TABLE IF NOT EXISTS kept_incidents(id TEXT PRIMARY KEY, info BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept_traces(id TEXT PRIMARY KEY, info BLOB NOT NULL, body BLOB);)";
+CREATE TABLE IF NOT EXISTS kept_traces(id TEXT PRIMARY KEY, info BLOB NOT NULL, body BLOB);
+CREATE TABLE IF NOT EXISTS silences(id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;)";
 
 std::uint64_t FileSize(const std::string& path) {
   std::error_code error;
@@ -96,6 +97,7 @@ DbResult Outbox::OpenFile() {
     return result;
   }
   ++generation_;
+  for (const auto& [id, body] : silences_) unwritten_silences_.insert(id);
   failing_ = false;
   UpdateSizes();
   SetProblem("");

@@ -1,6 +1,6 @@
 // What was decided and what was delivered, on disk: transitions by their deterministic id (a second one with the same
-// id is ignored), of each receiver the incidents it tracks and the messages that show them, and the traces that are
-// kept for incidents. A restart goes on from there.
+// id is ignored), of each receiver the incidents it tracks and the messages that show them, the traces that are kept
+// for incidents, and the silences. A restart goes on from there.
 //
 // It never fails its callers. Disk full, failing, or not to be written: it goes on in memory, says so (GetStatus, log),
 // and writes what it holds when writing works again. A damaged file is put aside as FILE.corrupt-N (three are kept) and
@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -69,6 +71,12 @@ class Outbox {
   // Now and then, every 5 s or so: writes what waits, syncs, deletes what is old. Returns as Commit does.
   Committed Tend() EXCLUDES(mutex_);
 
+  // Silences (silences.h). What is saved is held here too, until it is on disk and for the case that the file must be
+  // begun anew.
+  std::vector<StoredSilence> LoadSilences() EXCLUDES(mutex_);
+  void SaveSilences(const std::vector<StoredSilence>& written, const std::vector<std::string>& removed)
+      EXCLUDES(mutex_);
+
   // Traces that are kept for alerts (kept_traces.h). They never hold up an alert: when they cannot be written, that
   // alone is counted, and their owner comes again later.
   enum class KeptResult : std::uint8_t {
@@ -104,6 +112,7 @@ class Outbox {
   DbResult TryTransact(const Step& step) REQUIRES(mutex_);
   void OnFailure(DbResult result) REQUIRES(mutex_);
   DbResult WriteWaiting() REQUIRES(mutex_);
+  DbResult WriteSilences() REQUIRES(mutex_);
   void OnWritten() REQUIRES(mutex_);
   DbResult WriteChanges(const std::string& name, const Changes& changes, std::uint64_t consumed,
                         const std::string& webhook) REQUIRES(mutex_);
@@ -139,6 +148,8 @@ class Outbox {
   std::uint64_t key_ GUARDED_BY(mutex_) = 0;
   std::deque<Waiting> waiting_ GUARDED_BY(mutex_);
   std::unordered_set<std::string> waiting_ids_ GUARDED_BY(mutex_);
+  std::map<std::string, std::string> silences_ GUARDED_BY(mutex_);  // by id, as they are on disk or are to be
+  std::set<std::string> unwritten_silences_ GUARDED_BY(mutex_);     // changed, or removed
 
   mutable Mutex status_mutex_;
   OutboxStatus status_ GUARDED_BY(status_mutex_);

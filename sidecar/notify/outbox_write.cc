@@ -88,11 +88,12 @@ DbResult Outbox::WriteWaiting() {
     waiting.inserted = db_.Changes() == 1;
     if (waiting.inserted) staged_sequence_ = std::uint64_t(db_.LastRowId());
   }
-  return DbResult::kOk;
+  return WriteSilences();
 }
 
 void Outbox::OnWritten() {
   sequence_ = staged_sequence_;
+  unwritten_silences_.clear();
   unsynced_ = true;
   failing_ = false;
   SetProblem("");
@@ -249,7 +250,7 @@ void Outbox::ForgetAllBut(const std::vector<std::string>& names) {
 
 Outbox::Committed Outbox::Tend() {
   MutexLock lock(&mutex_);
-  if (!waiting_.empty() || failing_ || !db_.is_open()) {
+  if (!waiting_.empty() || !unwritten_silences_.empty() || failing_ || !db_.is_open()) {
     // Something must really be written, to know whether it can be.
     const Step probe = [&]() NO_THREAD_SAFETY_ANALYSIS {
       return db_.Run("INSERT OR REPLACE INTO meta VALUES('probe', abs(random() % 1000000))");

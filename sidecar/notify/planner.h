@@ -32,6 +32,7 @@ struct PlannerOptions {
   std::function<bool(const TraceId&)> trace_stored;            // may be null
   std::function<CriticalPath(const core::Incident&)> path_of;  // of its worst trace; may be null, may be slow
   Direct direct;                                               // may be null
+  std::int64_t to_wall_ns = 0;  // wall clock less the monotonic time of the calls, as it was when the options were made
 };
 
 struct PlannerCounters {
@@ -43,6 +44,10 @@ class Planner {
  public:
   explicit Planner(PlannerOptions options) : options_(std::move(options)) {}
   virtual ~Planner() = default;
+  // `former` with other options; if these are of another kind of receiver, a planner of that kind, which goes on with
+  // the incidents that `former` tracks. SetTarget must follow.
+  static std::unique_ptr<Planner> Adapt(std::unique_ptr<Planner> former, PlannerOptions options, std::int64_t now_ns,
+                                        std::int64_t wall_ns);
   virtual void SetOptions(PlannerOptions options) { options_ = std::move(options); }
   // `usable`: there is somewhere to send to. `same_target` false forgets what the former one was told: incidents that
   // still fire are told anew. Ends having given up.

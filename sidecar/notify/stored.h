@@ -45,6 +45,12 @@ struct StoredReceiver {
   std::uint64_t sequence = 0;                // of the last of them, or of the last consumed one
 };
 
+// A silence: silences.h knows what the bytes mean.
+struct StoredSilence {
+  std::string id;
+  std::string body;
+};
+
 // Traces that are kept for alerts, and the alerts they are kept for: kept_index.h knows what the bytes mean.
 struct StoredKeptIncident {
   std::string id;

@@ -14,16 +14,19 @@ namespace {
 
 constexpr std::int64_t kLongestSleep = 60'000'000'000;
 constexpr std::int64_t kAbortGrace = 200'000'000;
+constexpr std::int64_t kStandingEvery = 1'000'000'000;
 
 PlannerOptions ToPlannerOptions(const core::Receiver& receiver, const Options& options,
-                                const std::shared_ptr<KeptTraces>& kept) {
+                                const std::shared_ptr<KeptTraces>& kept, const Direct& direct) {
   PlannerOptions result;
+  result.direct = direct;
   result.receiver = receiver;
   result.external_url = options.external_url;
   while (result.external_url.ends_with('/')) result.external_url.pop_back();
   result.max_age_ns = options.max_age_ns;
   result.max_incidents = options.queue_limit;
   result.trace_stored = options.trace_stored;
+  result.to_wall_ns = WallNow() - SteadyNow();
   if (kept == nullptr) return result;
   result.path_of = [kept](const core::Incident& incident) { return kept->PathOf(incident); };
   if (options.trace_stored) {
@@ -37,12 +40,13 @@ PlannerOptions ToPlannerOptions(const core::Receiver& receiver, const Options& o
 }  // namespace
 
 Worker::Worker(core::Receiver target, const Options& options, std::shared_ptr<GlobalGate> gate,
-               std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept)
+               std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept, Direct direct)
     : name_(target.name),
       gate_(std::move(gate)),
       outbox_(std::move(outbox)),
       kept_(std::move(kept)),
-      planner_(MakePlanner(ToPlannerOptions(target, options, kept_))),
+      direct_(std::move(direct)),
+      planner_(MakePlanner(ToPlannerOptions(target, options, kept_, direct_))),
       queue_(options.queue_limit) {
   status_.name = counters_.receiver = name_;
   status_.configured = !target.url.empty();
@@ -94,10 +98,19 @@ void Worker::Refresh(const std::vector<std::string>& incidents) {
   wake_.notify_all();
 }
 
+void Worker::Redirect() {
+  {
+    MutexLock lock(&mutex_);
+    redirect_ = true;
+  }
+  wake_.notify_all();
+}
+
 void Worker::Configure(core::Receiver target, const Options& options) {
   {
     MutexLock lock(&mutex_);
     queue_.SetLimit(options.queue_limit);
+    redirect_ = true;
     new_settings_ = Settings{std::move(target), options};
   }
   wake_.notify_all();
@@ -120,8 +133,8 @@ void Worker::Run(std::shared_ptr<Worker> self) {
 }
 
 bool Worker::HasNews() const {
-  return !queue_.empty() || queue_sequence_ > taken_sequence_ || living_ || !refreshed_.empty() || new_settings_ ||
-         stopping_;
+  return !queue_.empty() || queue_sequence_ > taken_sequence_ || living_ || !refreshed_.empty() || redirect_ ||
+         new_settings_ || asked_ != answered_ || stopping_;
 }
 
 Worker::Work Worker::WaitForWork() {
@@ -141,6 +154,7 @@ Worker::Work Worker::WaitForWork() {
   work.sequence = taken_sequence_ = queue_sequence_;
   work.living = std::exchange(living_, std::nullopt);
   work.refreshed = std::exchange(refreshed_, {});
+  work.redirect = std::exchange(redirect_, false);
   work.settings = std::exchange(new_settings_, std::nullopt);
   work.stopping = stopping_;
   work.deadline_ns = deadline_ns_;
@@ -157,9 +171,10 @@ bool Worker::Step() {
       return false;
     }
   }
+  PublishStanding();
   const bool sent = SendOne();
   if (!sent) Save();
-  if (sent || !work.transitions.empty() || work.settings || work.living) Publish();
+  if (sent || !work.transitions.empty() || work.settings || work.living || work.redirect) Publish();
   return true;
 }
 
@@ -169,7 +184,9 @@ void Worker::Take(Work* work) {
   for (const core::Transition& transition : std::exchange(unconsumed_, {})) planner_->Add(transition, now, true);
   for (const core::Transition& transition : work->transitions) planner_->Add(transition, now);
   sequence_ = work->sequence;
+  standing_is_old_ = true;
   for (const std::string& id : work->refreshed) planner_->Refresh(id, now);
+  if (work->redirect) planner_->Redirect(now);
   if (work->living) planner_->Reconcile(work->living->incidents, work->living->tell_all, now);
 }
 
@@ -212,7 +229,8 @@ void Worker::Adopt(Settings settings) {
     }
   }
   const bool same = IsSameTarget(channel_.get());
-  planner_->SetOptions(ToPlannerOptions(settings.target, settings.options, kept_));
+  planner_ = Planner::Adapt(std::move(planner_), ToPlannerOptions(settings.target, settings.options, kept_, direct_),
+                            SteadyNow(), WallNow());
   planner_->SetTarget(channel_ != nullptr, same, SteadyNow());
   told_given_up_ = told_failing_ = false;
   std::shared_ptr<client::HttpClient> client;
@@ -240,6 +258,7 @@ bool Worker::SendOne() {
   reply.body = channel_->RemoveSecrets(std::move(reply.body));
   reply.transport_error = channel_->RemoveSecrets(std::move(reply.transport_error));
   planner_->OnReply(reply, SteadyNow(), WallNow());
+  standing_is_old_ = true;
   if (const std::int64_t block = planner_->TakeGlobalBlock(); block > 0) {
     std::int64_t old = gate_->load();
     while (old < block && !gate_->compare_exchange_weak(old, block)) {
@@ -268,6 +287,36 @@ void Worker::Publish() {
     counters_.possible_duplicates = from.possible_duplicates;
   }
   LogChanges();
+}
+
+// Before each request, which may take long, and when somebody asks; otherwise seldom, for it takes time.
+void Worker::PublishStanding() {
+  const std::int64_t now = SteadyNow();
+  std::uint64_t asked = 0;
+  {
+    MutexLock lock(&mutex_);
+    if (asked_ == answered_ && (!standing_is_old_ || now - kStandingEvery < standing_at_ns_)) return;
+    asked = asked_;
+  }
+  auto standing = std::make_shared<Standing>();
+  for (auto& [id, delivery] : planner_->Explain(SIZE_MAX, now, WallNow())) (*standing)[id] = std::move(delivery);
+  standing_is_old_ = false;
+  standing_at_ns_ = now;
+  {
+    MutexLock lock(&mutex_);
+    standing_ = std::move(standing);
+    answered_ = asked;
+  }
+  wake_.notify_all();
+}
+
+std::shared_ptr<const Worker::Standing> Worker::Explain(std::int64_t until_ns) {
+  MutexLock lock(&mutex_);
+  if (!thread_.joinable() || done_) return standing_;
+  const std::uint64_t question = ++asked_;
+  wake_.notify_all();
+  while (answered_ < question && !done_ && SteadyNow() < until_ns) wake_.wait_until(mutex_, ToSteady(until_ns));
+  return standing_;
 }
 
 // Once for each change of state, not for each message.

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -35,8 +36,9 @@ using GlobalGate = std::atomic<std::int64_t>;
 class Worker : public std::enable_shared_from_this<Worker> {
  public:
   // `outbox` may be null: nothing is kept. So may `kept`: messages tell no critical path.
+  // `direct`: what the routing says of an incident to a receiver of that name; outlives the worker.
   Worker(core::Receiver target, const Options& options, std::shared_ptr<GlobalGate> gate,
-         std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept);
+         std::shared_ptr<Outbox> outbox, std::shared_ptr<KeptTraces> kept, Direct direct);
   ~Worker() = default;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -52,6 +54,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   void Reconcile(const std::vector<core::Incident>& living, bool nothing_known) EXCLUDES(mutex_);
   // The critical paths of these incidents' traces became other ones.
   void Refresh(const std::vector<std::string>& incidents) EXCLUDES(mutex_);
+  // What the routing says became different.
+  void Redirect() EXCLUDES(mutex_);
   void Configure(core::Receiver target, const Options& options) EXCLUDES(mutex_);
   // After this no message is begun later than `deadline_ns` (steady clock). Does not wait.
   void BeginStop(std::int64_t deadline_ns) EXCLUDES(mutex_);
@@ -59,6 +63,10 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // Returns how many messages were not delivered.
   std::size_t FinishStop(std::int64_t deadline_ns) EXCLUDES(mutex_);
 
+  // How each incident stands here, by its id. Waits until `until_ns` (steady clock) for the thread to say; if that is
+  // busy with a request, it is as it was before (at most a second older than the request).
+  using Standing = std::map<std::string, core::Delivery>;
+  std::shared_ptr<const Standing> Explain(std::int64_t until_ns) EXCLUDES(mutex_);
   TargetStatus Status() const EXCLUDES(mutex_);
   Counters Counts() const EXCLUDES(mutex_);
   const std::string& name() const { return name_; }
@@ -77,6 +85,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::uint64_t sequence = 0;
     std::optional<Living> living;
     std::set<std::string> refreshed;
+    bool redirect = false;
     std::optional<Settings> settings;
     bool stopping = false;
     std::int64_t deadline_ns = INT64_MAX;
@@ -93,6 +102,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   bool SendOne() EXCLUDES(mutex_);
   void Save();
   void Publish() EXCLUDES(mutex_);
+  void PublishStanding() EXCLUDES(mutex_);
   void LogChanges();
   bool WaitUntilDone(std::int64_t until_ns) EXCLUDES(mutex_);
 
@@ -100,6 +110,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   const std::shared_ptr<GlobalGate> gate_;
   const std::shared_ptr<Outbox> outbox_;
   const std::shared_ptr<KeptTraces> kept_;
+  const Direct direct_;
   std::atomic<bool> abandoned_{false};
 
   // The thread's own.
@@ -118,6 +129,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::uint64_t stored_sequence_ = 0;         // what of these two is on disk
   std::string stored_webhook_;
   std::int64_t save_at_ns_ = INT64_MIN;  // after a failure: not before
+  bool standing_is_old_ = true;
+  std::int64_t standing_at_ns_ = INT64_MIN;
 
   mutable Mutex mutex_;
   CondVar wake_;
@@ -126,6 +139,10 @@ class Worker : public std::enable_shared_from_this<Worker> {
   std::uint64_t taken_sequence_ GUARDED_BY(mutex_) = 0;
   std::optional<Living> living_ GUARDED_BY(mutex_);
   std::set<std::string> refreshed_ GUARDED_BY(mutex_);
+  bool redirect_ GUARDED_BY(mutex_) = false;
+  std::uint64_t asked_ GUARDED_BY(mutex_) = 0;     // for the standing, so often
+  std::uint64_t answered_ GUARDED_BY(mutex_) = 0;  // up to that question
+  std::shared_ptr<const Standing> standing_ GUARDED_BY(mutex_) = std::make_shared<Standing>();
   std::optional<Settings> new_settings_ GUARDED_BY(mutex_);
   std::shared_ptr<client::HttpClient> client_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;

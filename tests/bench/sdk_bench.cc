@@ -1,11 +1,19 @@
-// What the SDK costs the program that it traces. Prints `name value unit [note]` lines.
+// What the SDK costs the program that it traces, by Google Benchmark. Prints `name value unit [note]` lines.
+//
+//   sdk_bench                     all figures
+//   sdk_bench --benchmark_...     the same, with Google Benchmark's own report before them
+//   sdk_bench count NAME          20,000 spans of one kind (floor, span, span_4tags, unsampled, off) and nothing else,
+//   for
+//                                 callgrind with --toggle-collect=*Measured*
 //
 // The floor is what any tracer of this shape must pay, in the same run with the same pinning and pacing: two reads of
 // the cycle counter, a random id and a 128-byte record stored straight into a thread-local ring of 256 KiB, one release
 // store; a reader on the other processor takes each record, as the sender does with the SDK's.
 //
-// Bursts fill half a ring; then the traced thread waits until the sender has delivered everything. Kinds of bursts take
-// turns; figures are medians over all bursts of a kind.
+// An iteration is a burst that fills half a ring; then the traced thread waits until the sender has delivered
+// everything. Kinds of bursts take turns, as it falls (Google Benchmark's random interleaving); figures are medians
+// over all bursts of a kind.
+#include <benchmark/benchmark.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,6 +26,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <string>
 #include <thread>
@@ -51,7 +60,11 @@ using spanwatch::internal::NextRandom;
 using spanwatch::internal::Ticks;
 
 constexpr std::uint64_t kRingBytes = 256 << 10;
-constexpr int kRounds = 300;
+constexpr int kRepetitions = 300;
+constexpr int kFloorSpans = kRingBytes / 2 / 128;
+constexpr int kPlainSpans = kRingBytes / 2 / 56 - 8;
+constexpr int kTaggedSpans = kRingBytes / 2 / 128 - 8;
+constexpr int kFreeSpans = 5000000;
 
 void Pin(int processor) {
   cpu_set_t set;
@@ -133,7 +146,7 @@ void ReadFloor() {
 
 std::uint64_t g_random[4] = {1, 2, 3, 4};
 
-__attribute__((noinline)) void FloorSpan() {
+__attribute__((noinline)) void MeasuredFloor() {
   const std::uint64_t start = Ticks();
   const std::uint64_t id = NextRandom(g_random);
   const std::uint64_t head = g_floor.head.load(std::memory_order_relaxed);
@@ -146,11 +159,11 @@ __attribute__((noinline)) void FloorSpan() {
   g_floor.head.store(head + 128, std::memory_order_release);
 }
 
-__attribute__((noinline)) void PlainSpan() { spanwatch::Span span("Bench.operation"); }
+__attribute__((noinline)) void MeasuredSpan() { spanwatch::Span span("Bench.operation"); }
 
 std::string g_user = "u-3f9c2e71ab";
 
-__attribute__((noinline)) void TaggedSpan() {
+__attribute__((noinline)) void MeasuredTags() {
   spanwatch::Span span("Bench.operation");
   span.SetTag("llm.model", "gemini-1.5-pro");
   span.SetTag("user", std::string_view(g_user));
@@ -170,11 +183,6 @@ double Burst(int spans, Fn fn) {
   const std::int64_t start = MonotonicNs();
   for (int i = 0; i < spans; ++i) fn();
   return static_cast<double>(MonotonicNs() - start) / spans;
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 void Print(const char* name, double value, const char* unit, const char* note = "") {
@@ -216,42 +224,69 @@ bool StartTraced(const std::string& endpoint, double rate) {
   return connected;
 }
 
-struct Paced {
-  std::vector<double> floor, plain, tagged, unsampled, off;
-  std::uint64_t drops = 0;
-  double allocations = 0;
-};
+std::uint64_t g_counted_spans = 0;
 
-void PacedRounds(Paced* out) {
-  constexpr int kFloorSpans = kRingBytes / 2 / 128;
-  constexpr int kPlainSpans = kRingBytes / 2 / 56 - 8;
-  constexpr int kTaggedSpans = kRingBytes / 2 / 128 - 8;
-  std::uint64_t counted = 0;
-  for (std::vector<double>* times : {&out->floor, &out->plain, &out->tagged, &out->unsampled}) times->reserve(kRounds);
-  TaggedSpan();  // this thread's ring and table are made by its first span
-  t_counted = true;
-  for (int i = 0; i < kRounds; ++i) {
-    out->floor.push_back(Burst(kFloorSpans, FloorSpan));
-    WaitUntil(10, FloorRead);
-    const std::uint64_t before = g_allocations.load();
-    out->plain.push_back(Burst(kPlainSpans, PlainSpan));
-    counted += g_allocations.load() - before;
-    WaitUntil(10, Delivered);
-    const std::uint64_t before_tagged = g_allocations.load();
-    out->tagged.push_back(Burst(kTaggedSpans, TaggedSpan));
-    counted += g_allocations.load() - before_tagged;
-    WaitUntil(10, Delivered);
-    const std::uint64_t policy = spanwatch::internal::g_sampling.exchange(spanwatch::internal::kSampleNothing);
-    out->unsampled.push_back(Burst(kPlainSpans, PlainSpan));
-    spanwatch::internal::g_sampling.store(policy);
-    WaitUntil(10, Delivered);
+// One burst; the time of an iteration is that of a span.
+template <void (*kSpan)()>
+void Paced(benchmark::State& state, int spans, bool (*done)()) {
+  for (auto _ : state) {
+    t_counted = true;
+    state.SetIterationTime(Burst(spans, kSpan) / 1e9);
+    t_counted = false;
+    WaitUntil(10, done);
   }
-  t_counted = false;
-  out->allocations = static_cast<double>(counted) / (static_cast<double>(kRounds) * (kPlainSpans + kTaggedSpans));
+  state.SetItemsProcessed(spans);
+  if (done == Delivered) g_counted_spans += static_cast<std::uint64_t>(spans);
 }
 
-void OffRounds(Paced* out) {
-  for (int i = 0; i < kRounds; ++i) out->off.push_back(Burst(10000, PlainSpan));
+void Unsampled(benchmark::State& state) {
+  const std::uint64_t policy = spanwatch::internal::g_sampling.exchange(spanwatch::internal::kSampleNothing);
+  Paced<MeasuredSpan>(state, kPlainSpans, Delivered);
+  spanwatch::internal::g_sampling.store(policy);
+}
+
+bool Nothing() { return true; }
+
+// Keeps the medians, by name; shows what Google Benchmark has to say only if that was asked for.
+class Medians : public benchmark::ConsoleReporter {
+ public:
+  explicit Medians(bool show) : show_(show) {}
+
+  bool ReportContext(const Context& context) override { return !show_ || ConsoleReporter::ReportContext(context); }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.aggregate_name == "median") values_[run.run_name.function_name] = run.GetAdjustedRealTime();
+    }
+    if (show_) ConsoleReporter::ReportRuns(runs);
+  }
+  double operator[](const char* name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? 0 : found->second;
+  }
+
+ private:
+  const bool show_;
+  std::map<std::string, double> values_;
+};
+
+void Register(const char* name, void (*function)(benchmark::State&)) {
+  benchmark::RegisterBenchmark(name, function)
+      ->Iterations(1)
+      ->Repetitions(kRepetitions)
+      ->UseManualTime()
+      ->Unit(benchmark::kNanosecond)
+      ->ReportAggregatesOnly();
+}
+
+void RunPaced(Medians* medians) {
+  Register("floor", [](benchmark::State& state) { Paced<MeasuredFloor>(state, kFloorSpans, FloorRead); });
+  Register("span", [](benchmark::State& state) { Paced<MeasuredSpan>(state, kPlainSpans, Delivered); });
+  Register("span_4tags", [](benchmark::State& state) { Paced<MeasuredTags>(state, kTaggedSpans, Delivered); });
+  Register("unsampled", Unsampled);
+  MeasuredTags();  // this thread's ring and table are made by its first span
+  WaitUntil(10, Delivered);
+  benchmark::RunSpecifiedBenchmarks(medians, ".*");
+  benchmark::ClearRegisteredBenchmarks();
 }
 
 double ProcessCpuNs() {
@@ -331,9 +366,58 @@ void Ratio(const char* name, double value, double floor, double budget) {
   Print(name, value, "ns", note);
 }
 
+// In bursts, so that nothing is dropped: a span that is dropped costs less.
+int Count(const std::string& kind) {
+  const std::map<std::string, std::pair<void (*)(), int>> kinds = {{"floor", {MeasuredFloor, kFloorSpans}},
+                                                                   {"span", {MeasuredSpan, kPlainSpans}},
+                                                                   {"span_4tags", {MeasuredTags, kTaggedSpans}},
+                                                                   {"unsampled", {MeasuredSpan, kPlainSpans}},
+                                                                   {"off", {MeasuredSpan, kPlainSpans}}};
+  const auto found = kinds.find(kind);
+  if (found == kinds.end()) return 2;
+  spanwatch::Options options;
+  options.endpoint = "ipc:///tmp/spanwatch-bench-nobody.sock";
+  options.sample_rate = kind == "unsampled" ? 0 : 1;
+  if (kind != "off") spanwatch::Start(options);
+  spanwatch::Span("first").End();  // makes the ring
+  for (int done = 0; done < 20000;) {
+    for (int i = 0; i < found->second.second && done < 20000; ++i, ++done) found->second.first();
+    while (spanwatch::GetStats().waiting > 0) usleep(1000);
+  }
+  const std::uint64_t dropped = spanwatch::GetStats().dropped();
+  spanwatch::Shutdown(0);
+  return dropped == 0 ? 0 : 1;
+}
+
+// As fast as it goes.
+struct Free {
+  double ns;
+  std::uint64_t drops;
+};
+Free RunFree() {
+  const spanwatch::Stats before = spanwatch::GetStats();
+  const double ns = Burst(kFreeSpans, MeasuredSpan);
+  WaitUntil(10, Delivered);
+  const spanwatch::Stats after = spanwatch::GetStats();
+  return {ns, after.dropped() + after.evicted - before.dropped() - before.evicted};
+}
+
+// False: Google Benchmark does not know a flag.
+bool Initialize(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  static char interleave[] = "--benchmark_enable_random_interleaving=true";
+  arguments.push_back(interleave);
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  return !benchmark::ReportUnrecognizedArguments(count, arguments.data());
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "count") == 0) return Count(argv[2]);
+  const bool show = argc > 1;
+  if (!Initialize(argc, argv)) return 2;
   double dead_mib = 0;
   if (RunChild(DeadSidecarMiB, &dead_mib) != 0) return 1;
 
@@ -343,27 +427,24 @@ int main() {
   const pid_t receiver = fork();
   if (receiver == 0) RunReceiver(endpoint);
 
-  Paced paced;
+  Medians medians(show);
   spanwatch::internal::DetectClock();
   std::thread reader(ReadFloor);
   Pin(0);
-  OffRounds(&paced);
+  Register("off", [](benchmark::State& state) { Paced<MeasuredSpan>(state, 10000, Nothing); });
+  benchmark::RunSpecifiedBenchmarks(&medians, ".*");
+  benchmark::ClearRegisteredBenchmarks();
   if (!StartTraced(endpoint, 1)) {
     std::fprintf(stderr, "the receiver did not answer\n");
     return 1;
   }
-  PacedRounds(&paced);
+  RunPaced(&medians);
+  const std::uint64_t allocations = g_allocations.load();
   const std::uint64_t drops = spanwatch::GetStats().dropped() + spanwatch::GetStats().evicted;
   const double cpu = CpuPerDelivered();
 
-  // As fast as it goes.
-  const spanwatch::Stats before = spanwatch::GetStats();
-  constexpr int kFreeSpans = 5000000;
-  const double free_ns = Burst(kFreeSpans, PlainSpan);
-  WaitUntil(10, Delivered);
-  const spanwatch::Stats after = spanwatch::GetStats();
-  const double free_drops =
-      static_cast<double>(after.dropped() + after.evicted - before.dropped() - before.evicted) / kFreeSpans;
+  const Free free = RunFree();
+  const spanwatch::Stats last = spanwatch::GetStats();
   const std::uint64_t undelivered = spanwatch::Shutdown(2000);
   g_floor.stop = true;
   reader.join();
@@ -373,17 +454,18 @@ int main() {
   unlink((std::string(directory) + "/s").c_str());
   rmdir(directory);
 
-  const double floor = Median(paced.floor);
+  const double floor = medians["floor"];
   Print("sdk_floor_ns", floor, "ns");
-  Ratio("sdk_span_ns", Median(paced.plain), floor, 1.5);
-  Ratio("sdk_span_4tags_ns", Median(paced.tagged), floor, 2.2);
-  Print("sdk_off_ns", Median(paced.off), "ns", "(budget 2)");
-  Ratio("sdk_unsampled_ns", Median(paced.unsampled), floor, 1.2);
-  Print("sdk_allocs_per_span", paced.allocations, "allocations");
+  Ratio("sdk_span_ns", medians["span"], floor, 1.5);
+  Ratio("sdk_span_4tags_ns", medians["span_4tags"], floor, 2.2);
+  Print("sdk_off_ns", medians["off"], "ns", "(budget 2)");
+  Ratio("sdk_unsampled_ns", medians["unsampled"], floor, 1.2);
+  Print("sdk_allocs_per_span", static_cast<double>(allocations) / static_cast<double>(g_counted_spans), "allocations");
   Print("sdk_drops", static_cast<double>(drops), "spans", "paced");
-  Print("sdk_free_ns", free_ns, "ns", "free-running, with sdk_free_drop_ratio");
-  Print("sdk_free_drop_ratio", free_drops, "ratio");
+  Print("sdk_free_ns", free.ns, "ns", "free-running, with sdk_free_drop_ratio");
+  Print("sdk_free_spans_per_s", 1e9 / free.ns, "spans/s", "ended, by one thread");
+  Print("sdk_free_drop_ratio", static_cast<double>(free.drops) / kFreeSpans, "ratio");
   Print("sdk_cpu_ns_per_delivered_span", cpu, "ns", "redaction on (budget 400)");
   Print("sdk_rss_mib", dead_mib, "MiB", "anonymous, dead sidecar, 8 threads (budget 10 MB)");
-  return undelivered > after.dropped() + after.evicted ? 1 : 0;
+  return undelivered > last.dropped() + last.evicted ? 1 : 0;
 }

@@ -43,23 +43,21 @@ class CardsTest(harness.TestCase):
         self.assertEqual(message.color, RED if severity == "critical" else ORANGE)
         self.assertRegex(fields["Value"], value)
         self.assertIn(limit, fields["Value"])
-        self.assertEqual(fields["Severity"], severity)
         self.assertRegex(message.fields()["Since"], r"<t:\d+:R>")
         self.assertRegex(fields["How often"], count)
-        self.assertEqual(fields["Lost spans"], "none")
+        self.assertIn("no spans lost", message.embeds[0]["footer"]["text"])
         self.assertTrue(message.embeds[0]["description"])
         self.assertEqual(message.pings, [])
         self.assertEqual(message.warnings, [])
         if operation:
-            self.assertEqual(fields["Service"], "discord-bot")
-            self.assertEqual(fields["Operation"], operation)
+            self.assertIn(f"{operation} in discord-bot", discord_text.plain(message.title))
 
     def Fields(self, message):
         """As Discord shows them."""
         return {name: discord_text.plain(value) for name, value in message.fields().items()}
 
     def AssertLinkOpens(self, message, text):
-        link = re.search(r"\]\((http[^)]+/trace/[0-9a-f]{32})\)", message.fields()["Slowest trace"]).group(1)
+        link = re.search(r"\]\((http[^)]+/trace/[0-9a-f]{32})\)", " ".join(text for name, text in message.fields().items() if name.endswith(" trace"))).group(1)
         with urllib.request.urlopen(link, timeout=10) as answer:
             self.assertIn("text/html", answer.headers["Content-Type"])
             self.assertIn(text, answer.read().decode())
@@ -101,7 +99,6 @@ class CardsTest(harness.TestCase):
         # It fires while the recursion goes on, and is named after the root, whether that has ended or is told to be open.
         message = self.WaitFor("DeepCallStack", "", lambda m: m.color == RED, "critical")
         operation = "messageCreate"
-        self.assertEqual(message.fields()["Operation"], operation)
         self.AssertCard(message, "critical", r"\b(1[6-8]|2[5-8])\b", "limit 25", operation)
         self.AssertLinkOpens(message, "ContextManager.resolveReplyChain")
         self.AssertGrowsAndEnds("DeepCallStack", operation)
@@ -110,7 +107,7 @@ class CardsTest(harness.TestCase):
         self.Misbehave("errors", "--rate", 20, "--time-scale", 4)
         message = self.WaitFor("HighErrorRate", "discord-bot", lambda m: m.color == RED, "critical")
         self.AssertCard(message, "critical", r"[2-4]\d(\.\d+)? %", "limit 20 %", count=r"^\d+ spans in 5 s$")
-        self.assertEqual(message.fields()["Service"], "discord-bot")
+        self.assertTrue(message.title.endswith(": discord-bot"), message.title)
         self.assertRegex(message.fields()["Last error"], "TimeoutError|RateLimitError|SafetyFilterError")
         self.AssertGrowsAndEnds("HighErrorRate", "discord-bot")
 

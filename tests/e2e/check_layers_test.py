@@ -34,7 +34,8 @@ class CheckLayersTest(unittest.TestCase):
 
     def testGoodTreePasses(self):
         self.Write("sidecar/core/a.cc", '#include <vector>\n#include <tl/expected.hpp>\n#include "spanwatch/ids.h"\n')
-        self.Write("sidecar/ingest/a.cc", '#include <zmq.hpp>\n#include "sidecar/core/a.h"\n')
+        self.Write("sidecar/ingest/a.cc", '#include <zmq.hpp>\n#include "sidecar/core/a.h"\n#include "sdk/cpp/redact/text.h"\n')
+        self.Write("sdk/cpp/src/a.cc", '#include <zmq.h>\n#include "sdk/cpp/redact/keys.h"\n')
         self.Write("sidecar/app.cc", '#include "sidecar/http/server.h"\n#include <spdlog/spdlog.h>\n')
         self.Write("tests/unit/core/a_test.cc", "#include <zmq.h>\n#include <gtest/gtest.h>\n")
         self.assertEqual(self.Run(), "")
@@ -44,7 +45,10 @@ class CheckLayersTest(unittest.TestCase):
         self.Write("sidecar/http/a.cc", '#include "sidecar/notify/notifier.h"\n')
         self.Write("sdk/cpp/src/a.cc", '#include "sidecar/core/engine.h"\n')
         self.Write("sidecar/ingest/a.cc", '#include "spanwatch/span.h"\n')
-        self.AssertFinds("core may not include ingest", "http may not include notify", "sdk may not include core",
+        self.Write("sidecar/metrics/a.cc", '#include "sdk/cpp/redact/text.h"\n')
+        self.Write("sdk/cpp/redact/a.cc", '#include "sdk/cpp/src/record.h"\n#include <zmq.h>\n')
+        self.AssertFinds("metrics may not include redact", "redact may not include sdk", "zmq.h: redact includes std only",
+                         "core may not include ingest", "http may not include notify", "sdk may not include core",
                          "ingest may not include sdk")
 
     def testThirdPartyInCoreAndInHeaders(self):

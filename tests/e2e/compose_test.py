@@ -53,7 +53,7 @@ class ComposeTest(unittest.TestCase):
     def testMountedFilesCanBeReadByOtherUsers(self):
         """Prometheus, Grafana and the sidecar run as users that do not own the checkout."""
         mounts = re.findall(r"(?m)^\s+- \./([^:\s]+):[^:\s]+:(\w+)$", Read("docker-compose.yml"))
-        self.assertEqual(len(mounts), 5, mounts)
+        self.assertEqual(len(mounts), 6, mounts)
         for path, mode in mounts:
             self.assertEqual(mode, "ro", path)
             everything = [Path(path), *glob.glob(Path(path) + "/*"), *glob.glob(Path(path) + "/*/*")]

@@ -75,14 +75,15 @@ class ApiExamplesTest(harness.TestCase):
         shell = "".join(text for _, text, _ in self.Examples())
         for path in json.loads(Read("docs/openapi.json"))["paths"]:
             if path.startswith("/api/v1/"):
-                pattern = re.escape(path).replace(r"\{id\}", "[0-9a-f]{32}")
+                pattern = re.sub(r"\\\{\w+\\\}", lambda _: r"(?:[0-9a-f]{32}|\$\w+)", re.escape(path))
                 self.assertRegex(shell, rf"(?m)^curl -s.*{pattern}(['? ]|$)", f"docs/api.md shows no call of {path}")
 
     def testEveryExampleRuns(self):
-        sidecar = self.Sidecar()
+        sidecar = self.Sidecar(sets=["thresholds.slow=[1ms, 1m]"])  # so that there is an alert to show
         bot = self.Bot("--messages", 100, "--rate", 60, "--time-scale", 4)
         self.assertEqual(bot.Wait(), 0, bot.Output())
         harness.wait_until(lambda: sidecar.Stats()["tracesCompleted"] >= 100, "complete traces", also=sidecar.Output)
+        harness.wait_until(lambda: [alert for alert in sidecar.Alerts() if alert["state"] == "firing"], "an alert", also=sidecar.Alerts)
         trace = sidecar.Json("/api/v1/traces?limit=1")["traces"][0]["traceId"]
         examples = self.Examples()
         self.assertGreater(len(examples), 8)

@@ -23,6 +23,10 @@ RULES = """groups:
 """
 
 
+SILENCE = {"matchers": [{"name": "service", "value": "bot"}, {"name": "severity", "value": "warning|critical", "isRegex": True}],
+           "duration": "2h", "createdBy": "ada", "comment": "deploy"}
+
+
 def Document():
     with open(os.path.join(harness.ROOT, "docs/openapi.json"), encoding="utf-8") as file:
         return json.load(file)
@@ -71,7 +75,17 @@ class OpenApiTest(harness.TestCase):
         harness.wait_until(lambda: sidecar.Stats()["tracesCompleted"] >= 100, "complete traces", also=sidecar.Output)
         harness.wait_until(sidecar.Alerts, "an alert", also=sidecar.Output)
         self.traces = [trace["traceId"] for trace in sidecar.Json("/api/v1/traces?limit=1000")["traces"]]
+        self.fingerprint = sidecar.Alerts()[0]["fingerprint"]
+        status, text = sidecar.Request("/api/v1/silences", "POST", json.dumps(SILENCE).encode(), {"Content-Type": "application/json"})
+        self.assertEqual(status, 200, text)
+        jsonschema.validate(SILENCE, {**self.closed["components"]["schemas"]["PostableSilence"]})
+        self.Check(self.Schema("/api/v1/silences", method="post"), json.loads(text), "silence")
+        self.silence = json.loads(text)["silenceID"]
         return sidecar
+
+    def Url(self, path, trace):
+        """The path with real ids in it."""
+        return path.replace("{id}", trace).replace("{fingerprint}", self.fingerprint).replace("{silence}", self.silence)
 
     def Check(self, schema, value, what):
         validator = jsonschema.Draft202012Validator({**schema, "components": self.closed["components"]})
@@ -108,10 +122,10 @@ class OpenApiTest(harness.TestCase):
         for path, item in self.document["paths"].items():
             if "get" not in item or not path.startswith(NATIVE) or path == "/api/v1/events":
                 continue
-            ids = self.traces[:60] if "{id}" in path else [""]
+            ids = self.traces[:60] if "{id}" in path else [self.traces[0]]
             for trace in ids:
                 with self.subTest(path, trace=trace):
-                    url = path.replace("{id}", trace) + ("?limit=50" if path == "/api/v1/export" else "")
+                    url = self.Url(path, trace) + ("?limit=50" if path == "/api/v1/export" else "")
                     self.Check(self.Schema(path), self.Get(sidecar, url), url)
         for path in ("/", "/metrics", "/healthz", "/-/healthy", "/readyz", "/-/ready", f"/trace/{self.traces[0]}"):
             self.assertEqual(sidecar.Request(path)[0], 200, path)
@@ -128,7 +142,7 @@ class OpenApiTest(harness.TestCase):
         for path in self.document["paths"]:
             if not path.startswith(NATIVE):
                 continue
-            url = path.replace("{id}", self.traces[0])
+            url = self.Url(path, self.traces[0])
             if path != "/api/v1/events":  # it has no end
                 for parameter in self.Parameters(path):
                     if parameter["in"] != "query":
@@ -147,7 +161,7 @@ class OpenApiTest(harness.TestCase):
             if "If-None-Match" not in names:
                 continue
             with self.subTest(path):
-                url = path.replace("{id}", self.traces[0])
+                url = self.Url(path, self.traces[0])
                 self.assertEqual(sidecar.Request(url, headers={"If-None-Match": "*"}), (304, ""))
                 self.assertEqual(sidecar.Request(url, headers={"If-None-Match": 'W/"other"'})[0], 200)
 

@@ -64,7 +64,7 @@ TEST_F(LoadTest, EmptyFileGivesTheDefaults) {
   EXPECT_TRUE(config.routing.receivers[0].url.empty());
   EXPECT_EQ(config.routing.route.receiver, "discord");
   EXPECT_EQ(config.source_path, kGood + "empty.yaml");
-  EXPECT_EQ(config.rules->rules.size(), 6u);
+  EXPECT_EQ(config.rules->rules.size(), 9u);
 }
 
 TEST_F(LoadTest, ShippedFileSaysTheDefaults) {
@@ -84,13 +84,25 @@ TEST_F(LoadTest, WithoutAnyFileBuiltInDefaultsHold) {
   if (std::filesystem::exists("/etc/spanwatch/spanwatch.yaml")) GTEST_SKIP() << "this machine has a configuration";
   const Config config = MustLoad({});
   EXPECT_EQ(config.source_path, "");
-  EXPECT_EQ(config.rules->rules.size(), 6u);
+  EXPECT_EQ(config.rules->rules.size(), 9u);
   std::filesystem::create_directories("config");
   std::ofstream("config/spanwatch.yaml") << "store: { max_traces: 5 }\n";
   EXPECT_EQ(MustLoad({}).limits.max_traces, 5u);
   EXPECT_EQ(MustLoad({}).source_path, "config/spanwatch.yaml");
   std::filesystem::current_path("/");
   std::filesystem::remove_all(folder);
+}
+
+TEST_F(LoadTest, DiscordsOptionsArrive) {
+  const Config config = MustLoad({.path = kGood + "full.yaml"});
+  ASSERT_EQ(config.routing.receivers.size(), 2u);
+  EXPECT_EQ(config.routing.receivers[0].discord.thread_id, "1134567890123456789");
+  EXPECT_EQ(config.routing.receivers[0].discord.role_id, "1134567890123456792");
+  EXPECT_EQ(config.routing.receivers[0].discord.mention_from, core::Severity::kWarning);
+  EXPECT_FALSE(config.routing.receivers[0].send_resolved);
+  EXPECT_TRUE(config.routing.receivers[1].discord.role_id.empty());
+  EXPECT_EQ(config.routing.receivers[1].discord.mention_from, core::Severity::kCritical);
+  EXPECT_TRUE(config.routing.receivers[1].send_resolved);
 }
 
 TEST_F(LoadTest, EveryKeyArrives) {
@@ -104,6 +116,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_FALSE(config.otlp_enabled);
   EXPECT_THAT(config.ingest_endpoints,
               testing::ElementsAre("ipc:///tmp/spanwatch-test/a.sock", "tcp://127.0.0.1:5580"));
+  EXPECT_EQ(config.limits.sample_rate, 0.125);
   EXPECT_EQ(config.state_dir, kGood + "state");
   EXPECT_FALSE(config.state_dir_is_default);
   EXPECT_EQ(config.journal_max_bytes, 17u << 20);
@@ -128,7 +141,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.limits.update_interval_ns, kSecond / 10);
   EXPECT_TRUE(config.duration_in_milliseconds);
   EXPECT_EQ(config.log_level, LogLevel::kError);
-  EXPECT_EQ(config.rules->rules.size(), 15u);
+  EXPECT_EQ(config.rules->rules.size(), 27u);
   ASSERT_EQ(config.routing.receivers.size(), 2u);
   EXPECT_EQ(config.routing.receivers[0].url.Reveal(), "http://127.0.0.1:8080/api/webhooks/2/secret");
   EXPECT_EQ(config.routing.receivers[1].url.Reveal(),
@@ -207,14 +220,15 @@ TEST_F(LoadTest, SetTakesYamlValues) {
   const Config config =
       MustLoad({.path = kGood + "minimal.yaml",
                 .sets = {"http.listen=127.0.0.1:0", "thresholds.slow=[2s, 3s]", "otlp.listen=", "rules=[]",
-                         "store={ttl: 10m}", "receivers=[]", "route.storm=off"}});
+                         "store={ttl: 10m}", "route.storm=off"}});
   EXPECT_EQ(config.http.port, 0);
   EXPECT_EQ(config.limits.slow_critical_ns, 3 * kSecond);
   EXPECT_FALSE(config.otlp_enabled);
   EXPECT_TRUE(config.rules->rules.empty());
   EXPECT_EQ(config.limits.ttl_ns, 600 * kSecond);
-  EXPECT_TRUE(config.routing.receivers.empty());
+  ASSERT_EQ(config.routing.receivers.size(), 1u);
   EXPECT_EQ(config.routing.receivers[0].storm_messages, 0u);
+  EXPECT_TRUE(MustLoad({.path = kGood + "minimal.yaml", .sets = {"receivers=[]"}}).routing.receivers.empty());
 }
 
 TEST_F(LoadTest, ABadSetSaysWhich) {

@@ -11,8 +11,8 @@
 namespace spanwatch::config {
 namespace {
 
-using core::Measure;
 using core::LabelSource;
+using core::Measure;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -41,7 +41,7 @@ TEST(DefaultRulesTest, BinaryHoldsTheFile) { EXPECT_EQ(kDefaultRules, FileText("
 
 TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules));
-  ASSERT_EQ(rules.size(), 6u);
+  ASSERT_EQ(rules.size(), 9u);
   EXPECT_EQ(rules[0].alert, "SlowOperation");
   EXPECT_EQ(rules[0].measure, Measure::kSpanDuration);
   EXPECT_EQ(rules[0].warning, 1e9);
@@ -72,6 +72,17 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
   EXPECT_FALSE(rules[5].warning.has_value());
   EXPECT_EQ(rules[5].critical, 2);
   EXPECT_THAT(rules[5].by, ElementsAre(LabelSource::kService));
+  EXPECT_EQ(rules[6].alert, "RepeatedCalls");
+  EXPECT_EQ(rules[6].measure, Measure::kTraceRepeatedCalls);
+  EXPECT_EQ(rules[6].warning, 50);
+  EXPECT_FALSE(rules[6].critical.has_value());
+  EXPECT_EQ(rules[7].alert, "ProcessSilent");
+  EXPECT_EQ(rules[7].measure, Measure::kProcessSilentFor);
+  EXPECT_EQ(rules[7].warning, 30e9);
+  EXPECT_THAT(rules[7].by, ElementsAre(LabelSource::kService));
+  EXPECT_EQ(rules[8].alert, "SpansLost");
+  EXPECT_EQ(rules[8].measure, Measure::kSpansLost);
+  EXPECT_EQ(rules[8].warning, 100);
   for (const core::Rule& rule : rules) {
     EXPECT_EQ(rule.group, "default");
     ASSERT_EQ(rule.annotations.size(), 1u) << rule.alert;
@@ -83,7 +94,7 @@ TEST(DefaultRulesTest, AreWhatTheDesignSays) {
 // Strict on both sides: exactly at the threshold nothing fires.
 TEST(DefaultRulesTest, BordersAreStrict) {
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules));
-  ASSERT_EQ(rules.size(), 6u);
+  ASSERT_EQ(rules.size(), 9u);
   const auto border = [&](std::size_t rule, double value) { return core::ToString(rules[rule].Judge(value)); };
   EXPECT_STREQ(border(0, 1e9), "none");
   EXPECT_STREQ(border(0, 1e9 + 1), "warning");
@@ -110,7 +121,7 @@ TEST(RulesTest, NamedThresholdsFollowTheConfiguration) {
   thresholds.slow_ns = {7e9, 8e9};
   thresholds.depth = {2, 3};
   const std::vector<core::Rule> rules = MustParse(std::string(kDefaultRules), thresholds);
-  ASSERT_EQ(rules.size(), 6u);
+  ASSERT_EQ(rules.size(), 9u);
   EXPECT_EQ(rules[0].warning, 7e9);
   EXPECT_EQ(rules[1].critical, 3);
 }
@@ -142,6 +153,99 @@ TEST(RulesTest, ThresholdsAreInTheMeasuresUnit) {
   EXPECT_EQ(below.Judge(3), core::Severity::kWarning);
   EXPECT_EQ(below.Judge(5), core::Severity::kNone);
   EXPECT_EQ(below.Judge(0), core::Severity::kCritical);
+}
+
+TEST(RulesTest, EveryMeasureHasItsUnit) {
+  EXPECT_EQ(MustParseRule("measure: span.tag(a.b), thresholds: {warning: -3, critical: 1.5k}").warning, -3);
+  EXPECT_EQ(MustParseRule("measure: span.tag(a.b), thresholds: {critical: 1.5k}").tag, "a.b");
+  EXPECT_EQ(MustParseRule("measure: tokens, thresholds: {warning: 1.5M}").warning, 1.5e6);
+  EXPECT_EQ(MustParseRule("measure: tokens, window: 31d, thresholds: {warning: 1G}").window_ns, 31 * 86400 * kSecond);
+  for (const char* five : {"$5", "$ 5", "5 USD", "5USD", "$0.005k"})
+    EXPECT_EQ(MustParseRule(std::string("measure: cost, thresholds: {warning: ") + five + "}").warning, 5) << five;
+  EXPECT_EQ(MustParseRule("measure: absent, thresholds: {warning: 1h}").warning, 3600e9);
+  EXPECT_EQ(MustParseRule("measure: process.memory, thresholds: {warning: 1GB}").warning, 1073741824);
+  EXPECT_EQ(MustParseRule("measure: duration.p99, thresholds: {warning: 2s}").measure, Measure::kDurationP99);
+  EXPECT_TRUE(MustParseRule("measure: process.silent_for, by: [], thresholds: {warning: 2s}").by.empty());
+}
+
+TEST(RulesTest, WhatIsReadAsItStandsHasNoWindow) {
+  for (const char* measure : {"absent, thresholds: {warning: 1h}", "process.silent_for, thresholds: {warning: 1h}",
+                              "process.memory, thresholds: {warning: 1GB}"}) {
+    EXPECT_EQ(MustParseRule(std::string("measure: ") + measure).window_ns, 0) << measure;
+  }
+}
+
+TEST(RulesTest, ABurnRateHasTwoWindows) {
+  const core::Rule rule = MustParseRule(
+      "measure: slo.burn_rate, objective: 99.9%, windows: [3d, 6h], slower_than: 2s, min_count: 20, "
+      "thresholds: {warning: 1, critical: 14.4x}");
+  EXPECT_DOUBLE_EQ(rule.objective, 0.999);
+  EXPECT_EQ(rule.window_ns, 3 * 86400 * kSecond);
+  EXPECT_EQ(rule.short_window_ns, 6 * 3600 * kSecond);
+  EXPECT_EQ(rule.slower_than_ns, 2 * kSecond);
+  EXPECT_EQ(rule.min_count, 20u);
+  EXPECT_EQ(rule.critical, 14.4);
+  const core::Rule plain = MustParseRule("measure: slo.burn_rate, objective: 95%, thresholds: {warning: 6}");
+  EXPECT_EQ(plain.window_ns, 3600 * kSecond);
+  EXPECT_EQ(plain.short_window_ns, 300 * kSecond);
+  EXPECT_EQ(plain.slower_than_ns, 0);
+}
+
+TEST(RulesTest, TagsAreLabels) {
+  const core::Rule rule = MustParseRule(
+      "measure: cost, match: {tag.gen_ai.system: 'x.*', service: bot}, by: [tag.gen_ai.request.model, service], "
+      "thresholds: {warning: $5}, annotations: {s: '{{ gen_ai_request_model }}'}");
+  EXPECT_THAT(rule.by, ElementsAre(core::RuleLabel("gen_ai.request.model"), core::RuleLabel(LabelSource::kService)));
+  ASSERT_EQ(rule.match.size(), 2u);
+  EXPECT_EQ(rule.match[0].label.Text(), "service");
+  EXPECT_EQ(rule.match[1].label.Text(), "tag.gen_ai.system");
+  EXPECT_TRUE(rule.match[1].pattern->Matches("xyz"));
+  const core::Rule swapped = MustParseRule(
+      "measure: cost, by: [tag.gen_ai.request.model, service], match: {service: bot, tag.gen_ai.system: 'x.*'}, "
+      "thresholds: {warning: 5 USD}, annotations: {s: '{{ gen_ai_request_model }}'}");
+  EXPECT_EQ(rule.text, swapped.text) << "the order of keys means nothing";
+  const core::Rule none = MustParseRule("measure: rate, match: {tag.a: ''}, thresholds: {warning: 1/s}");
+  EXPECT_TRUE(none.match[0].pattern->Matches("")) << "a span without the tag";
+}
+
+// What a rule says stays the same through the record that a recording keeps.
+TEST(RulesTest, GoThroughARecordUnchanged) {
+  Config config;
+  config.rules =
+      std::make_shared<core::RuleSet>(core::RuleSet{MustParse(FileText("/tests/config/good/rules/measures.yaml"))});
+  ASSERT_GT(config.rules->rules.size(), 25u);
+  const auto reload = ParseReload(MakeReload(config));
+  ASSERT_TRUE(reload.has_value()) << reload.error();
+  ASSERT_EQ(reload->rules->rules.size(), config.rules->rules.size());
+  for (std::size_t i = 0; i < config.rules->rules.size(); ++i) {
+    const core::Rule& before = config.rules->rules[i];
+    const core::Rule& after = reload->rules->rules[i];
+    EXPECT_EQ(before.text, after.text);
+    EXPECT_EQ(before.tag, after.tag);
+    EXPECT_EQ(before.by, after.by);
+    EXPECT_EQ(before.objective, after.objective);
+  }
+}
+
+TEST(RulesTest, ARecordWithARuleThatCannotBeIsRefused) {
+  Config config;
+  config.rules = std::make_shared<core::RuleSet>(core::RuleSet{
+      {MustParseRule("measure: slo.burn_rate, objective: 99.5%, windows: [2h, 5m], thresholds: {warning: 6}")}});
+  const std::string record = MakeReload(config);
+  ASSERT_TRUE(ParseReload(record).has_value());
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = record;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return ParseReload(text.replace(at, from.size(), to)).has_value();
+  };
+  EXPECT_TRUE(changed("\"objective\":0.995", "\"objective\":0.9"));
+  EXPECT_FALSE(changed("\"objective\":0.995", "\"objective\":1"));
+  EXPECT_FALSE(changed("\"objective\":0.995", "\"objective\":-1"));
+  EXPECT_FALSE(changed("\"short_window_ns\":300000000000", "\"short_window_ns\":0"));
+  EXPECT_FALSE(changed("\"short_window_ns\":300000000000", "\"short_window_ns\":7200000000000"));
+  EXPECT_FALSE(changed("\"tag\":\"\"", "\"tag\":\"a\""));
+  EXPECT_FALSE(changed("slo.burn_rate", "span.tag"));
 }
 
 TEST(RulesTest, TooManyAreRefused) {

@@ -89,5 +89,23 @@ TEST(DidYouMeanTest, FindsTheNearest) {
   EXPECT_EQ(DidYouMean("colour", names), "");
 }
 
+TEST(UnitsTest, CountsMoneyAndFactors) {
+  EXPECT_EQ(ParseCount("15"), 15);
+  EXPECT_EQ(ParseCount("1.5M"), 1.5e6);
+  EXPECT_EQ(ParseCount("2G"), 2e9);
+  EXPECT_EQ(ParseSigned("-3"), -3);
+  EXPECT_EQ(ParseSigned("2k"), 2000);
+  EXPECT_EQ(ParseDollars("$ 0.50"), 0.5);
+  EXPECT_EQ(ParseDollars("5 USD"), 5);
+  EXPECT_EQ(ParseDollars("$2k"), 2000);
+  EXPECT_EQ(ParseFactor("14.4x"), 14.4);
+  for (const char* wrong : {"", "k", "5K", "5 k", "1e3", "-1", "inf", "99999999999999999999"})
+    EXPECT_FALSE(ParseCount(wrong)) << wrong;
+  for (const char* wrong : {"", "-", "--1", "- 1", "high"}) EXPECT_FALSE(ParseSigned(wrong)) << wrong;
+  for (const char* wrong : {"", "$", "USD", "5", "$5 USD", "$-5", "5 EUR", "5 $"})
+    EXPECT_FALSE(ParseDollars(wrong)) << wrong;
+  for (const char* wrong : {"", "x", "14%", "-1"}) EXPECT_FALSE(ParseFactor(wrong)) << wrong;
+}
+
 }  // namespace
 }  // namespace spanwatch::config

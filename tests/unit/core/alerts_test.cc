@@ -2,47 +2,18 @@
 #include <gtest/gtest.h>
 
 #include "sidecar/core/template.h"
-#include "tests/support/engine_driver.h"
+#include "tests/support/rule_builder.h"
 
 namespace spanwatch::core {
 namespace {
 
-class Exactly : public StringMatcher {
- public:
-  explicit Exactly(std::string text) : text_(std::move(text)) {}
-  bool Matches(std::string_view text) const override { return text == text_; }
-
- private:
-  std::string text_;
-};
-
-Rule EventRule(Measure measure, double warning, double critical) {
-  Rule rule;
-  rule.group = "g";
-  rule.alert = "Alert";
-  rule.measure = measure;
-  rule.by = {LabelSource::kService, LabelSource::kOperation};
-  rule.warning = warning;
-  rule.critical = critical;
-  rule.keep_firing_for_ns = 5 * kMinute;
-  rule.annotations = {{"summary", "{{ operation }} took {{ value }}, {{count}} times, {{ nonsense }}"}};
-  return rule;
-}
-
-Rule WindowRule(Measure measure, double warning, double critical) {
-  Rule rule = EventRule(measure, warning, critical);
-  rule.by = {LabelSource::kService};
-  rule.window_ns = 5 * kMinute;
+// Over five minutes, of at least 20 spans, after 30 s.
+Rule PatientRule(Measure measure, double warning, double critical) {
+  Rule rule = WindowRule(measure, warning, critical);
   rule.min_count = 20;
   rule.for_ns = 30 * kSecond;
   rule.keep_firing_for_ns = 2 * kMinute;
   return rule;
-}
-
-std::shared_ptr<const RuleSet> Set(std::vector<Rule> rules) {
-  auto set = std::make_shared<RuleSet>();
-  set->rules = std::move(rules);
-  return set;
 }
 
 std::vector<TestSpan> Many(std::uint64_t first, int count, int failed, std::int64_t now_ns) {
@@ -157,7 +128,7 @@ TEST(Alerts, TraceMemoryIsJudgedAtCompletion) {
 }
 
 TEST(Alerts, ErrorRateWaitsForItsCountItsTimeAndStaysAsLongAsItShould) {
-  EngineDriver driver({}, Set({WindowRule(Measure::kErrorRate, 0.10, 0.20)}));
+  EngineDriver driver({}, Set({PatientRule(Measure::kErrorRate, 0.10, 0.20)}));
   driver.Spans(Many(1, 19, 19, driver.now_ns()));
   driver.At(100 * kMs);
   EXPECT_TRUE(driver.engine().Incidents().empty()) << "19 spans say nothing";
@@ -187,7 +158,7 @@ TEST(Alerts, ErrorRateAtItsBordersIsStrict) {
                                          {11, "firing Alert warning"},
                                          {20, "firing Alert warning"},
                                          {21, "firing Alert warning; escalated Alert critical"}}) {
-    EngineDriver driver({}, Set({WindowRule(Measure::kErrorRate, 0.10, 0.20)}));
+    EngineDriver driver({}, Set({PatientRule(Measure::kErrorRate, 0.10, 0.20)}));
     driver.Spans(Many(1, 100, failed, driver.now_ns()));
     driver.At(40 * kSecond);
     const std::string told = driver.Told();
@@ -200,7 +171,7 @@ TEST(Alerts, ErrorRateAtItsBordersIsStrict) {
 }
 
 TEST(Alerts, APendingAlertThatPassesIsForgotten) {
-  EngineDriver driver({}, Set({WindowRule(Measure::kErrorRate, 0.10, 0.20)}));
+  EngineDriver driver({}, Set({PatientRule(Measure::kErrorRate, 0.10, 0.20)}));
   driver.Spans(Many(1, 20, 4, driver.now_ns()));
   driver.At(5 * kSecond);
   EXPECT_EQ(driver.engine().Stats().alerts_pending, 1u);
@@ -211,7 +182,7 @@ TEST(Alerts, APendingAlertThatPassesIsForgotten) {
 }
 
 TEST(Alerts, OldSpansCountInMetricsNotInWindows) {
-  EngineDriver driver({}, Set({WindowRule(Measure::kErrorRate, 0.10, 0.20)}));
+  EngineDriver driver({}, Set({PatientRule(Measure::kErrorRate, 0.10, 0.20)}));
   driver.Spans(Many(1, 50, 50, driver.now_ns() - 6 * kMinute));
   driver.At(kMinute);
   EXPECT_EQ(driver.Told(), "");
@@ -219,7 +190,7 @@ TEST(Alerts, OldSpansCountInMetricsNotInWindows) {
 }
 
 TEST(Alerts, SampledSpansWeighWhatTheyStandFor) {
-  EngineDriver driver({}, Set({WindowRule(Measure::kErrorRate, 0.10, 0.20)}));
+  EngineDriver driver({}, Set({PatientRule(Measure::kErrorRate, 0.10, 0.20)}));
   std::vector<TestSpan> spans = Many(1, 30, 10, driver.now_ns());
   for (TestSpan& span : spans) span.weight = span.failed ? 1 : 10;  // 10 of 210 failed
   driver.Spans(spans);
@@ -231,7 +202,7 @@ TEST(Alerts, SampledSpansWeighWhatTheyStandFor) {
 TEST(Alerts, StoreFillFiresAboveItsThreshold) {
   Limits limits;
   limits.memory_limit_bytes = 100'000;
-  Rule rule = WindowRule(Measure::kStoreFill, 0.90, 0.99);
+  Rule rule = PatientRule(Measure::kStoreFill, 0.90, 0.99);
   rule.by = {};
   rule.min_count = 0;
   EngineDriver driver(limits, Set({rule}));

@@ -48,9 +48,50 @@ Rule Deep() {
   return rule;
 }
 
+// A window rule that fires at once.
+Rule Window(Measure measure, double warning, double critical, RuleLabel by = LabelSource::kService) {
+  Rule rule = Errors();
+  rule.alert = ToString(measure);
+  rule.measure = measure;
+  rule.by = {std::move(by)};
+  rule.warning = warning;
+  rule.critical = critical;
+  rule.min_count = 0;
+  rule.for_ns = 0;
+  rule.text = rule.alert + rule.by[0].Text();
+  return rule;
+}
+
+Rule Burning() {
+  Rule rule = Window(Measure::kSloBurnRate, 1, 2);
+  rule.window_ns = 10 * kMinute;
+  rule.short_window_ns = kMinute;
+  rule.objective = 0.9;
+  return rule;
+}
+
 std::shared_ptr<const RuleSet> Rules() {
   auto set = std::make_shared<RuleSet>();
-  set->rules = {Slow(), Errors(), Deep()};
+  Rule tagged = Slow();
+  tagged.alert = "Tagged";
+  tagged.measure = Measure::kSpanTag;
+  tagged.tag = "gen_ai.usage.input_tokens";
+  tagged.by = {RuleLabel("model"), LabelSource::kOperation};
+  tagged.warning = 900;
+  tagged.critical = 990;
+  tagged.text = "tagged";
+  set->rules = {Slow(),
+                Errors(),
+                Deep(),
+                tagged,
+                Burning(),
+                Window(Measure::kDurationP95, 5e9, 6.5e9),
+                Window(Measure::kDurationP50, 3e9, 6e9, RuleLabel("model")),
+                Window(Measure::kAbsent, 10e9, 40e9),
+                Window(Measure::kProcessSilentFor, 10e9, 40e9),
+                Window(Measure::kProcessMemory, 100.0 * kMb, 200.0 * kMb),
+                Window(Measure::kTokens, 5000, 20000, RuleLabel("model")),
+                Window(Measure::kCost, 1, 2)};
   return set;
 }
 
@@ -94,7 +135,9 @@ class Traffic {
                        .duration_ns = static_cast<std::int64_t>(Below(7000)) * kMs,
                        .failed = Below(6) == 0,
                        .error_type = "TimeoutError",
-                       .error_message = "late"});
+                       .error_message = "late",
+                       .tags = {{"model", "model-" + std::to_string(Below(3))},
+                                {"gen_ai.usage.input_tokens", std::to_string(Below(1000))}}});
     }
     return spans;
   }
@@ -113,6 +156,9 @@ class Traffic {
     } else if (Below(3) == 0) {
       envelope.kind = EnvelopeKind::kHeartbeat;
       envelope.gauges = {{"breaker", {{"name", "gemini"}}, 1.0}};
+      envelope.sdk_ring_fill = static_cast<double>(Below(100)) / 100;
+      envelope.sdk_sample_rate = 0.5;
+      envelope.rss_bytes = Below(300) * static_cast<std::uint64_t>(kMb);
       envelope.drops = {{"ring_full", sender.dropped += Below(3)}};
     } else if (Below(3) == 0) {
       envelope.kind = EnvelopeKind::kOpenSpans;
@@ -185,9 +231,9 @@ TEST(Checkpoint, AnEmptyEngineThatTakesOneOverHasEverythingButTheTraces) {
   EXPECT_EQ(b.store.traces_total, a.store.traces_total);
   EXPECT_EQ(b.store.traces, 0u);
   EXPECT_EQ(restored.Metrics().series.size(), live.engine().Metrics().series.size());
-  ASSERT_EQ(restored.Incidents().size(), live.engine().Incidents().size());
-  for (std::size_t i = 0; i < restored.Incidents().size(); ++i)
-    EXPECT_EQ(restored.Incidents()[i].id, live.engine().Incidents()[i].id);
+  const std::vector<Incident> shown = restored.Incidents(), known = live.engine().Incidents();
+  ASSERT_EQ(shown.size(), known.size());
+  for (std::size_t i = 0; i < shown.size(); ++i) EXPECT_EQ(shown[i].id, known[i].id);
 }
 
 TEST(Checkpoint, ForAndKeepFiringForGoOnWhereTheyWere) {
@@ -207,7 +253,7 @@ TEST(Checkpoint, ForAndKeepFiringForGoOnWhereTheyWere) {
   second.At(9 * kSecond);
   EXPECT_EQ(second.Told(), "") << "pending for nine seconds of ten";
   second.At(11 * kSecond);
-  EXPECT_EQ(second.Told(), "firing Errors critical");
+  EXPECT_NE(second.Told().find("firing Errors critical"), std::string::npos);
 }
 
 TEST(Checkpoint, SilenceWhileTheSidecarWasAwayIsHeldAgainstNobody) {

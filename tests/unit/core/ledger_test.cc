@@ -304,6 +304,8 @@ TEST(Ledger, HeartbeatsAndOpenSpansAreShown) {
   beat.rss_bytes = 100;
   beat.sdk_bytes = 5;
   beat.sdk_cpu_ns = 2'000'000'000;
+  beat.sdk_ring_fill = 0.75;
+  beat.sdk_sample_rate = 0.1;
   beat.gauges = {{"circuit_breaker_state", {{"name", "model"}}, 1}};
   sender.Send(beat);
   EnvelopeView open = sender.Envelope(EnvelopeKind::kOpenSpans);
@@ -313,6 +315,8 @@ TEST(Ledger, HeartbeatsAndOpenSpansAreShown) {
   EXPECT_EQ(view.open_spans, 2u);
   EXPECT_EQ(view.rss_bytes, 100u);
   EXPECT_EQ(view.sdk_cpu_seconds, 2);
+  EXPECT_EQ(view.sdk_ring_fill, 0.75);
+  EXPECT_EQ(view.sdk_sample_rate, 0.1);
   ASSERT_EQ(view.gauges.size(), 1u);
   EXPECT_EQ(view.gauges[0].labels[0].value, "model");
   EXPECT_TRUE(driver.engine().Metrics().series.empty()) << "open spans never count in metrics";

@@ -21,6 +21,7 @@ class OverviewBudgetTest : public ::testing::Test {
     span.end_ns = now_ns_ + duration_ns;
     span.weight = weight;
     overview_->OnSpan(now_ns_, operation, service, batch_, span);
+    overview_->Settle();
     calls_ += weight;
     ASSERT_LE(overview_->bytes(), kMaxOverviewBytes);
   }

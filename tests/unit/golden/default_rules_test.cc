@@ -130,6 +130,44 @@ TEST_F(Golden, TraceStoreNearLimit) {
   EXPECT_EQ(driver.Told(), "firing TraceStoreNearLimit warning");
 }
 
+// Siblings: `count` calls of one name under the root, each in a trace that is complete.
+TEST_F(Golden, RepeatedCalls) {
+  const auto calls = [](std::uint64_t count) {
+    std::vector<TestSpan> spans;
+    for (std::uint64_t id = 2; id <= count + 1; ++id) spans.push_back({.id = id, .parent = 1, .name = "db.query"});
+    spans.push_back({.id = count + 2, .parent = 1, .name = "db.other"});
+    spans.push_back({.id = 1});
+    return Judge(spans);
+  };
+  EXPECT_EQ(calls(50), "");
+  EXPECT_EQ(calls(51), "firing RepeatedCalls warning");
+}
+
+TEST_F(Golden, ProcessSilent) {
+  const auto after_last_sign = [](EnvelopeKind last, std::int64_t silence_ns) {
+    EngineDriver driver({}, DefaultRules());
+    const TestBatch named({{.service = "bot"}});
+    SpanBatch identity;  // its resource alone, as the SDK sends it
+    identity.resources = named.batch().resources;
+    for (const EnvelopeKind kind : {EnvelopeKind::kHello, EnvelopeKind::kHeartbeat, last}) {
+      driver.At(driver.now_ns() - kStart + kSecond);
+      EnvelopeView envelope;
+      envelope.kind = kind;
+      envelope.process_id[0] = 7;
+      envelope.oldest_held = 1;
+      Decoded decoded;
+      decoded.envelope = &envelope;
+      decoded.spans = &identity;
+      driver.engine().Apply({0, driver.now_ns(), RecordKind::kMessage, 1}, decoded);
+    }
+    driver.At(driver.now_ns() - kStart + silence_ns);
+    return driver.Told();
+  };
+  EXPECT_EQ(after_last_sign(EnvelopeKind::kHeartbeat, 29 * kSecond), "");
+  EXPECT_EQ(after_last_sign(EnvelopeKind::kHeartbeat, 32 * kSecond), "firing ProcessSilent warning");
+  EXPECT_EQ(after_last_sign(EnvelopeKind::kGoodbye, 180 * kSecond), "");
+}
+
 TEST_F(Golden, CriticalServiceHealth) {
   // 46 of 200 spans failed, of which the service's health alone is asked here.
   EngineDriver driver({}, DefaultRules());

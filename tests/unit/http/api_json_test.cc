@@ -171,6 +171,34 @@ TEST(ApiJsonTest, RulesAreGroupedAndShowTheirAlerts) {
   EXPECT_EQ(groups[0]["rules"][1]["alerts"].size(), 1u);
   EXPECT_EQ(groups[0]["rules"][0]["thresholds"]["warning"], 1000.0);
   EXPECT_EQ(groups[0]["rules"][0]["thresholds"]["critical"], nullptr);
+  EXPECT_EQ(groups[0]["rules"][0]["health"], "ok");
+  EXPECT_EQ(groups[0]["rules"][0]["lastError"], "");
+  EXPECT_EQ(groups[0]["rules"][0]["lastEvaluation"], nullptr);
+}
+
+TEST(ApiJson, ARuleThatFailedSaysSoAndWhy) {
+  core::RuleSet rules;
+  rules.rules.resize(2);
+  rules.rules[0].alert = "Fine";
+  rules.rules[1].alert = "Wide";
+  std::vector<core::RuleStatus> status(2);
+  status[0].alert = "Fine";
+  status[1].alert = "Wide";
+  status[1].ok = false;
+  status[1].last_error = "too many groups";
+  status[1].evaluations = 7;
+  status[1].dropped_groups = 3;
+  status[1].last_evaluation_ns = 1'714'557'608'000'000'000;
+  const Json shown = Json::parse(RulesJson(rules, {}, status))["data"]["groups"][0]["rules"];
+  EXPECT_EQ(shown[0]["health"], "ok");
+  EXPECT_EQ(shown[1]["health"], "err");
+  EXPECT_EQ(shown[1]["lastError"], "too many groups");
+  EXPECT_EQ(shown[1]["evaluations"], 7);
+  EXPECT_EQ(shown[1]["droppedGroups"], 3);
+  EXPECT_EQ(shown[1]["lastEvaluation"], "2024-05-01T10:00:08.000Z");
+  std::swap(status[0], status[1]);
+  EXPECT_EQ(Json::parse(RulesJson(rules, {}, status))["data"]["groups"][0]["rules"][0]["health"], "ok")
+      << "that of another rule says nothing";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <random>
 
 #include "sidecar/ingest/frames.h"
@@ -34,6 +35,8 @@ EnvelopeView Sample(EnvelopeKind kind) {
     e.rss_bytes = 1 << 20;
     e.sdk_bytes = 4096;
     e.sdk_cpu_ns = 77;
+    e.sdk_ring_fill = 0.5;
+    e.sdk_sample_rate = 0;
     e.gauges = {{"circuit.state", {{"name", "gemini"}, {"state", "open"}}, 1.5}, {"plain", {}, -2}};
   }
   return e;
@@ -54,6 +57,20 @@ TEST(Envelope, RoundTripOfEveryKind) {
     ASSERT_EQ(DecodeEnvelope(bytes, &got), nullptr) << kind;
     ExpectEqual(sent, got);
     EXPECT_EQ(got.acknowledged.drops.at(0).reason, "ring_full");
+  }
+}
+
+TEST(Envelope, SharesOutOfRangeCountAsNotTold) {
+  for (const double share :
+       {-0.5, 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    EnvelopeView sent = Sample(EnvelopeKind::kHeartbeat);
+    sent.sdk_ring_fill = share;
+    sent.sdk_sample_rate = share == -0.5 ? 2 : share;
+    const std::string bytes = EncodeEnvelope(sent);
+    EnvelopeView got;
+    ASSERT_EQ(DecodeEnvelope(bytes, &got), nullptr);
+    EXPECT_EQ(got.sdk_ring_fill, 0);
+    EXPECT_EQ(got.sdk_sample_rate, -1);
   }
 }
 

@@ -82,9 +82,16 @@ void Heartbeat(EngineDriver* driver) {
   envelope.rss_bytes = 50 << 20;
   envelope.sdk_bytes = 1 << 20;
   envelope.sdk_cpu_ns = 1'500'000'000;
-  envelope.gauges = {
-      {"circuit_breaker.state", {{"service", "gemini"}, {"name", "clash"}, {"bad name\"", kHostile}}, 2},
-      {"circuit_breaker.state", {{"service", "gemini"}, {"name", "clash"}, {"bad name\"", kHostile}}, 2}};
+  envelope.sdk_ring_fill = 0.25;
+  envelope.sdk_sample_rate = 0.5;
+  envelope.gauges = {{"circuit_breaker.state", {{"service", "gemini"}, {"name", "clash"}, {"bad name\"", kHostile}}, 2},
+                     {"circuit_breaker.state", {{"service", "gemini"}, {"name", "clash"}, {"bad name\"", kHostile}}, 2},
+                     {"circuit_breaker.state", {{"name", "gemini"}}, 2},
+                     {"circuit_breaker.state", {{"name", kHostile}}, 1},
+                     {"circuit_breaker.state", {{"name", "gemini"}}, 0},
+                     {"circuit_breaker.opened", {{"name", "gemini"}}, 3},
+                     {"circuit_breaker.refused", {{"name", "gemini"}}, 17},
+                     {"circuit_breaker.other", {{"name", "gemini"}}, 5}};
   driver->Message(1, envelope);
 }
 
@@ -227,6 +234,8 @@ TEST_F(ExpositionTest, ProcessesAndLedger) {
   EXPECT_EQ(series.at("spanwatch_process_spans_lost_total" + process + ",reason=\"ring_full\"}"), "3");
   EXPECT_EQ(series.at("spanwatch_process_resident_memory_bytes" + process + "}"), "52428800");
   EXPECT_EQ(series.at("spanwatch_process_sdk_cpu_seconds_total" + process + "}"), "1.5");
+  EXPECT_EQ(series.at("spanwatch_process_sdk_ring_fill_ratio" + process + "}"), "0.25");
+  EXPECT_EQ(series.at("spanwatch_process_sample_ratio" + process + "}"), "0.5");
   EXPECT_EQ(series.at("spanwatch_process_state" + process + ",state=\"silent\"}"), "1");
   EXPECT_EQ(series.at("spanwatch_processes{state=\"silent\"}"), "1");
   EXPECT_EQ(series.at("spanwatch_processes{state=\"alive\"}"), "0");
@@ -255,7 +264,23 @@ TEST_F(ExpositionTest, ReportedValuesAreTamed) {
       text,
       HasSubstr("spanwatch_reported_value{process=\"12345678\",service_name=\"bot\",name=\"circuit_breaker.state\","
                 "service=\"gemini\",bad_name_=\"evil \\\"} 1\\n# EOF\\n"));
-  EXPECT_EQ(SeriesOf(text).at("spanwatch_metrics_omitted{what=\"reported_value\"}"), "1");  // said twice
+  EXPECT_EQ(SeriesOf(text).at("spanwatch_metrics_omitted{what=\"reported_value\"}"), "2");  // two were said twice
+}
+
+TEST_F(ExpositionTest, CircuitBreakersHaveFamilies) {
+  Fill(&driver_);
+  const std::string text = Render();
+  const auto series = SeriesOf(text);
+  const std::string gemini = "{process=\"12345678\",service_name=\"bot\",name=\"gemini\"}";
+  EXPECT_EQ(series.at("spanwatch_circuit_breaker_state" + gemini), "2");
+  EXPECT_EQ(series.at("spanwatch_circuit_breaker_opened_total" + gemini), "3");
+  EXPECT_EQ(series.at("spanwatch_circuit_breaker_refused_total" + gemini), "17");
+  EXPECT_THAT(
+      text, HasSubstr("spanwatch_circuit_breaker_state{process=\"12345678\",service_name=\"bot\",name=\"evil \\\"} 1"));
+  EXPECT_THAT(text, HasSubstr("spanwatch_reported_value{process=\"12345678\",service_name=\"bot\","
+                              "name=\"circuit_breaker.other\"} 5"));
+  driver_.At(200 * kSecond);  // it died: nothing is known of its breakers
+  EXPECT_EQ(SeriesOf(Render()).count("spanwatch_circuit_breaker_state" + gemini), 0u);
 }
 
 TEST_F(ExpositionTest, BothFormatsHaveTheSameSeries) {
@@ -327,6 +352,32 @@ TEST(FamiliesTest, AlertsOfRulesStandAtZero) {
   EXPECT_EQ(series.at("spanwatch_alerts{alertname=\"SlowOperation\",severity=\"warning\",state=\"firing\"}"), "0");
   EXPECT_EQ(series.at("spanwatch_alerts{alertname=\"SlowOperation\",severity=\"critical\",state=\"firing\"}"), "2");
   EXPECT_EQ(series.at("spanwatch_rules"), "1");
+}
+
+TEST(FamiliesTest, RulesSayHowTheyDo) {
+  core::RuleStatus wide;
+  wide.group = "g";
+  wide.alert = "Wide";
+  wide.ok = false;
+  wide.evaluations = 7;
+  wide.failures = 4;
+  wide.dropped_groups = 3;
+  wide.groups = 12'000;
+  wide.last_evaluation_ns = 1'500'000'000;
+  core::RuleStatus fine;
+  fine.group = "g";
+  fine.alert = "Fine";
+  Writer writer(Format::kText, 0);
+  WriteRules({wide, fine, wide}, &writer);
+  const auto series = SeriesOf(writer.Finish());
+  const std::string labels = "{rule_group=\"g\",alertname=\"Wide\"}";
+  EXPECT_EQ(series.at("spanwatch_rule_healthy" + labels), "0");
+  EXPECT_EQ(series.at("spanwatch_rule_healthy{rule_group=\"g\",alertname=\"Fine\"}"), "1");
+  EXPECT_EQ(series.at("spanwatch_rule_evaluations_total" + labels), "14") << "two rules of one name are one series";
+  EXPECT_EQ(series.at("spanwatch_rule_failures_total" + labels), "8");
+  EXPECT_EQ(series.at("spanwatch_rule_dropped_groups_total" + labels), "6");
+  EXPECT_EQ(series.at("spanwatch_rule_groups" + labels), "24000");
+  EXPECT_EQ(series.at("spanwatch_rule_last_evaluation_timestamp_seconds" + labels), "1.5");
 }
 
 TEST(FamiliesTest, ProcessesAreBounded) {

@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "tests/unit/notify/discord_check.h"
 #include "tests/unit/notify/incidents.h"
+#include "tests/unit/notify/nasty.h"
 
 namespace spanwatch::notify {
 namespace {
@@ -24,6 +23,8 @@ std::string Field(const Json& message, const std::string& name) {
   return "(none)";
 }
 
+const std::vector<core::NameValue> kGroup = {{"alertname", "SlowOperation"}, {"service", "gemini"}};
+
 CardContext Context() {
   CardContext context;
   context.external_url = "http://localhost:9464";
@@ -38,18 +39,17 @@ TEST(DiscordCard, FiringSaysWhatWhereSinceWhenAndWhy) {
   EXPECT_EQ(embed["title"], "Warning: SlowOperation: GeminiService.generate in gemini");
   EXPECT_EQ(embed["description"], "GeminiService.generate took 3.2 s");
   EXPECT_EQ(embed["color"], 0xF29900);
-  EXPECT_EQ(embed["footer"]["text"], "Spanwatch 00112233aabbccdd");
+  EXPECT_EQ(embed["footer"]["text"], "Spanwatch 00112233aabbccdd, no spans lost");
   EXPECT_EQ(embed["timestamp"], "2023-11-14T22:13:25.000Z");
   EXPECT_EQ(Field(card, "Value"), "**3.2 s**, at worst 4.5 s, limit 1 s");
-  EXPECT_EQ(Field(card, "Since"), "<t:1700000000:R>, <t:1700000000:F>");
+  EXPECT_EQ(Field(card, "Since"), "<t:1700000000:R>\n<t:1700000000:d> <t:1700000000:t>");
   EXPECT_EQ(Field(card, "How often"), "17 times");
-  EXPECT_EQ(Field(card, "Severity"), "warning");
-  EXPECT_EQ(Field(card, "Service"), "gemini");
-  EXPECT_EQ(Field(card, "Operation"), "GeminiService.generate");
+  for (const char* told : {"Severity", "Service", "Operation"})
+    EXPECT_EQ(Field(card, told), "(none)") << "in the title";
   EXPECT_EQ(Field(card, "Slowest trace"),
-            "[4.5 s](http://localhost:9464/trace/0123456789abcdeffedcba9876543210) `01234567`");
+            "[Open the trace](http://localhost:9464/trace/0123456789abcdeffedcba9876543210), 4.5 s, `01234567`");
   EXPECT_EQ(Field(card, "Last error"), "TimeoutError\\: model did not answer");
-  EXPECT_EQ(Field(card, "Lost spans"), "none");
+  EXPECT_EQ(Field(card, "Lost spans"), "(none)");
   EXPECT_EQ(Field(card, "Lasted"), "(none)");
   EXPECT_EQ(Field(card, "History"), "(none)");
 }
@@ -106,17 +106,114 @@ TEST(DiscordCard, Fold) {
   const auto first = MakeIncident("a");
   const auto second = MakeIncident("b", Severity::kCritical);
   const auto over = MakeTransition(MakeIncident("c"), TransitionKind::kResolved).incident;
-  const std::string body = RenderFold({"SlowOperation", "gemini", {&first, &second, &over}}, Context());
+  const std::string body = RenderFold({kGroup, {&first, &second, &over}}, Context());
   EXPECT_THAT(DiscordCheck(body).problems(), testing::IsEmpty());
   const Json card = Json::parse(body);
   EXPECT_EQ(card["embeds"][0]["title"], "Critical: 3 more SlowOperation in gemini");
   EXPECT_EQ(Field(card, "Firing"), "2 of 3");
   EXPECT_EQ(card["embeds"][0]["description"],
-            "critical: GeminiService.generate in gemini, 4.5 s\nwarning: GeminiService.generate in gemini, 4.5 s\n"
-            "over: GeminiService.generate in gemini, 4.5 s");
-  const Json green = Json::parse(RenderFold({"", "", {&over}}, Context()));
+            "**critical**: GeminiService.generate, 4.5 s\n**warning**: GeminiService.generate, 4.5 s\n"
+            "over: GeminiService.generate, 4.5 s");
+  const Json green = Json::parse(RenderFold({{}, {&over}}, Context()));
   EXPECT_EQ(green["embeds"][0]["title"], "Resolved: 1 more alert");
   EXPECT_EQ(green["embeds"][0]["color"], 0x1E8E3E);
+  EXPECT_EQ(green["embeds"][0]["description"], "over: SlowOperation: GeminiService.generate in gemini, 4.5 s");
+}
+
+TEST(DiscordCard, AFoldIsNamedAfterWhatItsGroupIsMadeBy) {
+  const auto one = MakeIncident("a");
+  const auto title = [&](std::vector<core::NameValue> labels) {
+    return Json::parse(RenderFold({std::move(labels), {&one}}, Context()))["embeds"][0]["title"].get<std::string>();
+  };
+  EXPECT_EQ(title({{"service", "gemini"}}), "Warning: 1 more alert in gemini");
+  EXPECT_EQ(title({{"alertname", "Slow*"}, {"gen_ai_system", "gemini"}, {"region", ""}}),
+            "Warning: 1 more Slow\\* (gen\\_ai\\_system = gemini)");
+}
+
+TEST(DiscordCard, NewMeasuresHaveTheirUnits) {
+  auto incident = MakeIncident("a");
+  const auto value = [&](const char* measure, core::Unit unit, double number, double limit) {
+    incident.measure = measure;
+    incident.unit = unit;
+    incident.value = incident.worst_value = number;
+    incident.threshold = limit;
+    return Field(Json::parse(RenderCard(incident, Context())), "Value");
+  };
+  EXPECT_EQ(value("cost", core::Unit::kDollars, 12.5, 10), "**$ 12.50**, limit $ 10.00");
+  EXPECT_EQ(value("slo.burn_rate", core::Unit::kFactor, 14.4, 6), "**14.4 x**, limit 6 x");
+  EXPECT_EQ(value("duration.p95", core::Unit::kNanoseconds, 2.5e9, 1e9), "**2.5 s**, limit 1 s");
+  incident.direction = core::Direction::kBelow;
+  EXPECT_EQ(value("rate", core::Unit::kPerSecond, 0.5, 2), "**0.5 /s**, lower limit 2 /s");
+}
+
+TEST(DiscordCard, TheTraceIsCalledByWhatItIs) {
+  auto incident = MakeIncident("a");
+  incident.measure = "error_rate";
+  incident.unit = core::Unit::kRatio;
+  EXPECT_NE(Field(Json::parse(RenderCard(incident, Context())), "Failed trace"), "(none)");
+  incident.measure = "trace.depth";
+  incident.unit = core::Unit::kCount;
+  EXPECT_NE(Field(Json::parse(RenderCard(incident, Context())), "Worst trace"), "(none)");
+}
+
+TEST(DiscordCard, AServiceThatIsIllIsNamedWithItsIssues) {
+  auto incident = MakeIncident("a", Severity::kCritical);
+  incident.alertname = "CriticalServiceHealth";
+  incident.labels = {{"service", "gemini"}};
+  incident.annotations = {
+      {"summary", "gemini is critical: 34 % of its spans fail (critical above 20 %); its last process died"}};
+  incident.measure = "service.health";
+  incident.unit = core::Unit::kHealth;
+  incident.value = incident.worst_value = 2;
+  incident.count = 0;
+  incident.window_ns = 300 * kSec;
+  const Json card = Json::parse(RenderCard(incident, Context()));
+  EXPECT_EQ(card["embeds"][0]["title"], "Critical: CriticalServiceHealth: gemini");
+  EXPECT_EQ(card["embeds"][0]["description"],
+            "gemini is critical\\: 34 % of its spans fail \\(critical above 20 %\\); its last process died");
+  EXPECT_EQ(Field(card, "Value"), "**critical**");
+  EXPECT_EQ(Field(card, "How often"), "(none)");
+}
+
+TEST(DiscordCard, LongNamesStandInFullBelowTheTitle) {
+  auto incident = MakeIncident("a");
+  incident.labels[1].value = std::string(200, 'x');
+  const Json card = Json::parse(RenderCard(incident, Context()));
+  EXPECT_EQ(Field(card, "Operation"), std::string(200, 'x'));
+  EXPECT_EQ(Field(card, "Service"), "gemini");
+}
+
+TEST(DiscordCard, ADescriptionAndARunbookStandInIt) {
+  auto incident = MakeIncident("a");
+  incident.annotations.push_back({"description", "The model is overloaded."});
+  incident.annotations.push_back({"runbook_url", "https://wiki.example/slow_(model)"});
+  const Json card = Json::parse(RenderCard(incident, Context()));
+  EXPECT_EQ(card["embeds"][0]["description"], "GeminiService.generate took 3.2 s\nThe model is overloaded.");
+  EXPECT_EQ(Field(card, "Runbook"), "[What to do](https://wiki.example/slow_%28model%29)");
+  incident.annotations.back().value = "javascript:alert(1)";
+  EXPECT_EQ(Field(Json::parse(RenderCard(incident, Context())), "Runbook"), "(none)");
+}
+
+TEST(DiscordCard, QuietIsSaidOnTop) {
+  CardContext context = Context();
+  context.quiet = "silenced by ada until 14:05 UTC: deploy @everyone";
+  const Json card = Json::parse(RenderCard(MakeIncident("a"), context));
+  EXPECT_EQ(card["embeds"][0]["fields"][0]["name"], "Quiet");
+  EXPECT_EQ(Field(card, "Quiet"), "silenced by ada until 14\\:05 UTC\\: deploy \\@\u200beveryone");
+}
+
+TEST(DiscordCard, ARoleIsPingedAndNobodyElse) {
+  CardContext context = Context();
+  context.mention_role = "4711";
+  auto incident = MakeIncident("a");
+  incident.alertname = "<@&666> @everyone";
+  for (const std::string& body : {RenderCard(incident, context), RenderFold({kGroup, {&incident}}, context),
+                                  RenderFallback(incident, 0, false, "4711")}) {
+    EXPECT_THAT(DiscordCheck(body).problems(), testing::IsEmpty()) << body;
+    const Json message = Json::parse(body);
+    EXPECT_THAT(message["content"].get<std::string>(), testing::StartsWith("<@&4711>"));
+    EXPECT_EQ(message["allowed_mentions"], Json::parse(R"({"parse":[],"roles":["4711"]})"));
+  }
 }
 
 TEST(DiscordCard, CutAndFallback) {
@@ -134,98 +231,20 @@ TEST(DiscordCard, SameArgumentsSameBytes) {
   EXPECT_EQ(RenderCard(MakeIncident("a"), Context()), RenderCard(MakeIncident("a"), Context()));
 }
 
-class Nasty {
- public:
-  explicit Nasty(std::uint64_t seed) : random_(seed) {}
-
-  std::string Text() {
-    static const std::vector<std::string> kPieces = {"word ",
-                                                     "@everyone",
-                                                     "`",
-                                                     "```",
-                                                     "**",
-                                                     "__",
-                                                     "\\",
-                                                     "](http://evil)",
-                                                     "<@&1>",
-                                                     "\U0001F600",
-                                                     "\u202e",
-                                                     "\u200d",
-                                                     "\xff",
-                                                     "\n",
-                                                     std::string(1, '\0'),
-                                                     std::string(900, 'x'),
-                                                     std::string(5000, '*'),
-                                                     std::string(3000, '_'),
-                                                     "\u3164",
-                                                     ""};
-    std::string text;
-    for (std::uint64_t n = random_() % 8; n > 0; --n) text += kPieces[random_() % kPieces.size()];
-    return text;
-  }
-  double Number() {
-    constexpr double kNumbers[] = {0,
-                                   -1,
-                                   1,
-                                   1e300,
-                                   -1e300,
-                                   0.1,
-                                   std::numeric_limits<double>::infinity(),
-                                   std::numeric_limits<double>::quiet_NaN(),
-                                   123456789};
-    return kNumbers[random_() % std::size(kNumbers)];
-  }
-  std::int64_t Time() {
-    constexpr std::int64_t kTimes[] = {0, 1, -1, kEpoch, INT64_MAX, INT64_MIN / 4, kEpoch * 2};
-    return kTimes[random_() % std::size(kTimes)];
-  }
-  core::Incident Incident() {
-    core::Incident incident = MakeIncident("x", random_() % 2 == 0 ? Severity::kCritical : Severity::kWarning);
-    incident.alertname = Text();
-    incident.fingerprint = Text();
-    incident.last_error = Text();
-    incident.annotations = {{"summary", Text()}};
-    incident.labels.clear();
-    for (const char* name : {"service", "operation"}) {
-      if (random_() % 3 != 0) incident.labels.push_back({name, Text()});
-    }
-    for (std::uint64_t n = random_() % 3 == 0 ? random_() % 500 : random_() % 3; n > 0; --n) {
-      incident.labels.push_back({Text().substr(0, 50), Text().substr(0, 50)});
-    }
-    incident.value = Number();
-    incident.worst_value = Number();
-    incident.threshold = Number();
-    incident.worst_trace_duration_ns = Number();
-    incident.unit = static_cast<core::Unit>(random_() % 5);
-    incident.active_at_ns = Time();
-    incident.fired_at_ns = Time();
-    incident.last_match_ns = Time();
-    incident.window_ns = Time();
-    incident.count = random_();
-    incident.lost_spans = random_() % 2 == 0 ? random_() : 0;
-    if (random_() % 2 == 0) {
-      incident.state = core::AlertState::kResolved;
-      incident.resolved_at_ns = kEpoch;
-    }
-    return incident;
-  }
-  std::uint64_t Next() { return random_(); }
-
- private:
-  std::mt19937_64 random_;
-};
-
 TEST(DiscordCard, AlwaysValidWhateverTheIncidentHolds) {
   Nasty nasty(11);
   for (int i = 0; i < 600; ++i) {
     const core::Incident incident = nasty.Incident();
     CardContext context;
     context.external_url = nasty.Next() % 2 == 0 ? "http://localhost:9464" : "https://x/" + nasty.Text();
-    context.reason = static_cast<Reason>(nasty.Next() % 3);
+    context.reason = static_cast<Reason>(nasty.Next() % 4);
+    context.quiet = nasty.Text();
+    if (nasty.Next() % 3 == 0) context.mention_role = "18446744073709551615";
     context.earlier_link =
         "https://discord.com/channels/12345678901234567890/12345678901234567890/12345678901234567890";
     context.trace_stored = nasty.Next() % 2 == 0;
-    for (const std::string& body : {RenderCard(incident, context), RenderFallback(incident, 99999, true)}) {
+    for (const std::string& body : {RenderCard(incident, context), RenderFallback(incident, 99999, true),
+                                    RenderFallback(incident, 0, false, "18446744073709551615")}) {
       ASSERT_THAT(DiscordCheck(body).problems(), testing::IsEmpty()) << body;
     }
   }
@@ -236,7 +255,8 @@ TEST(DiscordCard, AlwaysValidWhateverTheFoldHolds) {
   for (int i = 0; i < 60; ++i) {
     std::vector<core::Incident> incidents;
     for (std::uint64_t n = 1 + nasty.Next() % 20; n > 0; --n) incidents.push_back(nasty.Incident());
-    Fold fold{nasty.Text(), nasty.Text(), {}};
+    Fold fold{{{"alertname", nasty.Text()}, {"service", nasty.Text()}, {nasty.Text(), nasty.Text()}}, {}};
+    if (nasty.Next() % 3 == 0) fold.group_labels.clear();
     for (const auto& incident : incidents) fold.members.push_back(&incident);
     const std::string body = RenderFold(fold, Context());
     ASSERT_THAT(DiscordCheck(body).problems(), testing::IsEmpty()) << body;

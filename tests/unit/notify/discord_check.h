@@ -29,9 +29,7 @@ class DiscordCheck {
       Problem("not a JSON object");
       return;
     }
-    if (message.value("allowed_mentions", nlohmann::json()) != nlohmann::json{{"parse", nlohmann::json::array()}}) {
-      Problem("allowed_mentions is not {parse: []}");
-    }
+    CheckMentions(message);
     if (message.contains("content")) Text(message["content"], "content", 2000);
     std::size_t total = 0;
     const auto embeds = message.value("embeds", nlohmann::json::array());
@@ -45,6 +43,18 @@ class DiscordCheck {
 
  private:
   void Problem(const std::string& text) { problems_.push_back(text); }
+
+  // Nobody, or the one role that the content names.
+  void CheckMentions(const nlohmann::json& message) {
+    nlohmann::json allowed = {{"parse", nlohmann::json::array()}};
+    const std::string content = message.value("content", "");
+    if (content.starts_with("<@&")) {
+      const std::string role = content.substr(3, content.find('>') - 3);
+      if (role.empty() || role.find_first_not_of("0123456789") != std::string::npos) Problem("no role: " + role);
+      allowed["roles"] = {role};
+    }
+    if (message.value("allowed_mentions", nlohmann::json()) != allowed) Problem("allowed_mentions: " + message.dump());
+  }
 
   std::size_t Text(const nlohmann::json& value, const std::string& where, std::size_t limit) {
     if (!value.is_string()) {

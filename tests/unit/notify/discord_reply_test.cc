@@ -19,33 +19,33 @@ TEST(DiscordReply, Verdicts) {
     Method method;
     int status;
     const char* body;
-    Verdict verdict;
+    ReplyVerdict verdict;
   };
   const Case kCases[] = {
-      {Method::kPost, 200, R"({"id":"12","channel_id":"34"})", Verdict::kDelivered},
-      {Method::kPost, 204, "", Verdict::kDelivered},
-      {Method::kPost, 400, R"({"code":50035})", Verdict::kRefused},
-      {Method::kPost, 400, R"({"code":50006})", Verdict::kRefused},
-      {Method::kPost, 413, R"({"code":40005})", Verdict::kRefused},
-      {Method::kPost, 400, R"({"code":220001})", Verdict::kGiveUp},
-      {Method::kPost, 400, R"({"code":50083})", Verdict::kGiveUp},
-      {Method::kPost, 401, R"({"code":50027})", Verdict::kGiveUp},
-      {Method::kPost, 403, "<html>", Verdict::kGiveUp},
-      {Method::kPost, 404, R"({"code":10015})", Verdict::kGiveUp},
-      {Method::kPatch, 404, R"({"code":10015})", Verdict::kGiveUp},
-      {Method::kPatch, 404, R"({"code":10003})", Verdict::kGiveUp},
-      {Method::kPatch, 404, R"({"code":10008})", Verdict::kUnknownMessage},
-      {Method::kPatch, 404, "", Verdict::kUnknownMessage},
-      {Method::kPost, 404, "", Verdict::kGiveUp},
-      {Method::kPatch, 400, R"({"code":30046})", Verdict::kTooManyEdits},
-      {Method::kPatch, 429, R"({"code":30046})", Verdict::kTooManyEdits},
-      {Method::kPost, 408, "", Verdict::kRetry},
-      {Method::kPost, 500, "", Verdict::kRetry},
-      {Method::kPost, 502, "<html>", Verdict::kRetry},
-      {Method::kPost, 503, R"({"code":130000})", Verdict::kRetry},
-      {Method::kPost, 301, "", Verdict::kRetry},
-      {Method::kPost, 0, "", Verdict::kRetry},
-      {Method::kPost, 429, R"({"retry_after":0.65})", Verdict::kRateLimited},
+      {Method::kPost, 200, R"({"id":"12","channel_id":"34"})", ReplyVerdict::kDelivered},
+      {Method::kPost, 204, "", ReplyVerdict::kDelivered},
+      {Method::kPost, 400, R"({"code":50035})", ReplyVerdict::kRefused},
+      {Method::kPost, 400, R"({"code":50006})", ReplyVerdict::kRefused},
+      {Method::kPost, 413, R"({"code":40005})", ReplyVerdict::kRefused},
+      {Method::kPost, 400, R"({"code":220001})", ReplyVerdict::kGiveUp},
+      {Method::kPost, 400, R"({"code":50083})", ReplyVerdict::kGiveUp},
+      {Method::kPost, 401, R"({"code":50027})", ReplyVerdict::kGiveUp},
+      {Method::kPost, 403, "<html>", ReplyVerdict::kGiveUp},
+      {Method::kPost, 404, R"({"code":10015})", ReplyVerdict::kGiveUp},
+      {Method::kPatch, 404, R"({"code":10015})", ReplyVerdict::kGiveUp},
+      {Method::kPatch, 404, R"({"code":10003})", ReplyVerdict::kGiveUp},
+      {Method::kPatch, 404, R"({"code":10008})", ReplyVerdict::kUnknownMessage},
+      {Method::kPatch, 404, "", ReplyVerdict::kUnknownMessage},
+      {Method::kPost, 404, "", ReplyVerdict::kGiveUp},
+      {Method::kPatch, 400, R"({"code":30046})", ReplyVerdict::kTooManyEdits},
+      {Method::kPatch, 429, R"({"code":30046})", ReplyVerdict::kTooManyEdits},
+      {Method::kPost, 408, "", ReplyVerdict::kRetry},
+      {Method::kPost, 500, "", ReplyVerdict::kRetry},
+      {Method::kPost, 502, "<html>", ReplyVerdict::kRetry},
+      {Method::kPost, 503, R"({"code":130000})", ReplyVerdict::kRetry},
+      {Method::kPost, 301, "", ReplyVerdict::kRetry},
+      {Method::kPost, 0, "", ReplyVerdict::kRetry},
+      {Method::kPost, 429, R"({"retry_after":0.65})", ReplyVerdict::kRateLimited},
   };
   for (const Case& c : kCases) {
     EXPECT_EQ(Judge(c.method, Answer(c.status, c.body)).verdict, c.verdict) << ToString(c.method) << c.status << c.body;

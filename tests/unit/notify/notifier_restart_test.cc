@@ -264,7 +264,7 @@ TEST(NotifierRestart, KilledAtAnyMomentNoAlertIsForgottenAndDuplicatesAreCounted
   void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   const char* wanted = getenv("SPANWATCH_OUTBOX_RUNS");
-  const unsigned runs = wanted == nullptr ? 25 : static_cast<unsigned>(atoi(wanted));
+  const unsigned runs = wanted == nullptr ? 50 : static_cast<unsigned>(atoi(wanted));
   Figures figures;
   for (unsigned seed = 1; seed <= runs && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -1,0 +1,60 @@
+// How rules are doing.
+#include <algorithm>
+#include <numeric>
+
+#include "sidecar/core/alerts.h"
+
+namespace spanwatch::core {
+namespace {
+
+std::string Explain(RuleFailure failure, std::uint64_t times) {
+  const std::string count = std::to_string(times);
+  switch (failure) {
+    case RuleFailure::kGroups:
+      return "too many groups: there was no room for another one, " + count +
+             " times; what belongs to it is not judged. Group by fewer labels, or by ones with fewer values";
+    case RuleFailure::kIncidents:
+      return "too many incidents: there was no room for another one, " + count +
+             " times. Group by fewer labels, or raise max_incidents";
+    case RuleFailure::kNotFinite:
+      return "a value was not a finite number, " + count + " times; it was not judged";
+    case RuleFailure::kUnpriced:
+      return count + " spans told tokens and no cost: no price is known for them, and they are not in the sum";
+    case RuleFailure::kSketch:
+      break;
+  }
+  return "no room for the durations of a part of the window, " + count + " times: the percentile is of the rest";
+}
+
+}  // namespace
+
+void Alerts::Fail(std::int64_t now_ns, std::uint32_t index, RuleFailure failure) {
+  RuleState& state = states_[index];
+  ++state.failures[static_cast<std::size_t>(failure)];
+  state.failure = failure;
+  state.failed_ns = now_ns;
+}
+
+std::vector<RuleStatus> Alerts::ShowRules(std::int64_t now_ns) const {
+  std::vector<RuleStatus> shown;
+  for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
+    const RuleState& state = states_[i];
+    const auto times = [&](RuleFailure failure) { return state.failures[static_cast<std::size_t>(failure)]; };
+    RuleStatus status;
+    status.group = rule(i).group;
+    status.alert = rule(i).alert;
+    status.ok = state.failed_ns == 0 || now_ns - state.failed_ns >= kRuleFailureShownNs;
+    if (!status.ok) status.last_error = Explain(state.failure, times(state.failure));
+    status.evaluations = state.evaluations;
+    status.last_evaluation_ns = state.evaluated_ns;
+    status.failures = std::accumulate(state.failures.begin(), state.failures.end(), std::uint64_t{0});
+    status.groups = state.groups;
+    status.dropped_groups = times(RuleFailure::kGroups);
+    status.dropped_incidents = times(RuleFailure::kIncidents);
+    status.unpriced_spans = times(RuleFailure::kUnpriced);
+    shown.push_back(std::move(status));
+  }
+  return shown;
+}
+
+}  // namespace spanwatch::core
