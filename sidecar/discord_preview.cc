@@ -34,7 +34,12 @@ std::optional<std::string> TimeAt(std::string_view text, std::int64_t now_ns, st
   if (parsed.ec != std::errc() || parsed.ptr != last) return {};
   *used = end + 1;
   const char style = text[end - 1];
-  return style == 'R' ? RelativeText(seconds * kSecond, now_ns) : UtcText(seconds * kSecond, false) + " UTC";
+  if (style == 'R') return RelativeText(seconds * kSecond, now_ns);
+  const std::string both = UtcText(seconds * kSecond, false);  // "2024-01-01 00:00:10"
+  const std::size_t space = both.find(' ');
+  if (style == 'd' || style == 'D') return both.substr(0, space);
+  if (style == 't' || style == 'T') return both.substr(space + 1) + " UTC";
+  return both + " UTC";
 }
 
 // "[text](url)" at the begin of `text`: its parts, and its length in *used.

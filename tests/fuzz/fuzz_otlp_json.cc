@@ -1,6 +1,6 @@
 // Any bytes as an OTLP/JSON body: what is taken is protobuf that the decoder reads without a fault of form. And any
-// bytes as OTLP protobuf for the redactor: its result decodes to no fewer spans than the input (to more, where what broke
-// them stood under a secret name), and redacting it again changes nothing.
+// bytes as OTLP protobuf for the redactor: its result decodes to no fewer spans than the input (to more, where what
+// broke them stood under a secret name), and redacting it again changes nothing.
 #include <cstdint>
 #include <string>
 

@@ -144,8 +144,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(config.rules->rules.size(), 27u);
   ASSERT_EQ(config.routing.receivers.size(), 2u);
   EXPECT_EQ(config.routing.receivers[0].url.Reveal(), "http://127.0.0.1:8080/api/webhooks/2/secret");
-  EXPECT_EQ(config.routing.receivers[1].url.Reveal(),
-            "https://discord.example/api/webhooks/1/secret-of-the-file");
+  EXPECT_EQ(config.routing.receivers[1].url.Reveal(), "https://discord.example/api/webhooks/1/secret-of-the-file");
   EXPECT_EQ(config.routing.receivers[1].url_source, "file " + kGood + "webhook.txt");
   EXPECT_EQ(config.routing.route.receiver, "spare");
   EXPECT_EQ(config.routing.route.group_interval_ns, 120 * kSecond);
@@ -217,10 +216,9 @@ TEST_F(LoadTest, ABadEnvironmentStops) {
 }
 
 TEST_F(LoadTest, SetTakesYamlValues) {
-  const Config config =
-      MustLoad({.path = kGood + "minimal.yaml",
-                .sets = {"http.listen=127.0.0.1:0", "thresholds.slow=[2s, 3s]", "otlp.listen=", "rules=[]",
-                         "store={ttl: 10m}", "route.storm=off"}});
+  const Config config = MustLoad({.path = kGood + "minimal.yaml",
+                                  .sets = {"http.listen=127.0.0.1:0", "thresholds.slow=[2s, 3s]",
+                                           "otlp.listen=", "rules=[]", "store={ttl: 10m}", "route.storm=off"}});
   EXPECT_EQ(config.http.port, 0);
   EXPECT_EQ(config.limits.slow_critical_ns, 3 * kSecond);
   EXPECT_FALSE(config.otlp_enabled);
