@@ -1,27 +1,15 @@
 #include "sidecar/rule_files.h"
 
-#include <glob.h>
-
 #include "sidecar/config/rules.h"
 
 namespace spanwatch::app {
-
-std::vector<std::string> ExpandPattern(const std::string& pattern) {
-  std::vector<std::string> paths;
-  glob_t found{};
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
-  }
-  ::globfree(&found);
-  return paths;
-}
 
 tl::expected<core::RuleSet, std::vector<config::Problem>> LoadRuleFiles(const std::vector<std::string>& patterns,
                                                                         const config::Thresholds& thresholds) {
   config::Problems problems;
   config::RuleReader reader(thresholds, &problems);
   for (const std::string& pattern : patterns) {
-    std::vector<std::string> paths = ExpandPattern(pattern);
+    std::vector<std::string> paths = config::ExpandPattern(pattern);
     if (paths.empty()) paths.push_back(pattern);  // its absence is told as any other file's
     for (const std::string& path : paths) {
       const std::optional<config::Node> root = config::ParseYamlFile(path, {}, &problems);

@@ -11,9 +11,6 @@
 
 namespace spanwatch::app {
 
-// The files that a path or pattern names, sorted; none: nothing is there.
-std::vector<std::string> ExpandPattern(const std::string& pattern);
-
 // All rules of these files (patterns), in force together. `thresholds` resolves $slow, ...
 tl::expected<core::RuleSet, std::vector<config::Problem>> LoadRuleFiles(const std::vector<std::string>& patterns,
                                                                         const config::Thresholds& thresholds);

@@ -59,7 +59,7 @@ core::RuleSet ReadRules(MapReader* file, const config::Thresholds& thresholds, P
   if (files != nullptr) {
     for (const config::TextItem& item : config::TextList(*files, "rule_files", problems)) {
       const std::string pattern = config::ResolvePath(item.text, item.at);
-      const std::vector<std::string> paths = ExpandPattern(pattern);
+      const std::vector<std::string> paths = config::ExpandPattern(pattern);
       if (paths.empty()) problems->Add(item.at, "rule_files: no file matches " + config::Quote(pattern));
       for (const std::string& path : paths) {
         const auto root = config::ParseYamlFile(path, item.at, problems);

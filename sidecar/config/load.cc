@@ -21,17 +21,6 @@ std::string FindConfigFile() {
   return "";
 }
 
-// The files that a pattern names, sorted by name.
-std::vector<std::string> Expand(const std::string& pattern) {
-  std::vector<std::string> paths;
-  glob_t found{};
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
-  }
-  ::globfree(&found);
-  return paths;
-}
-
 std::shared_ptr<const core::RuleSet> ReadRuleFiles(const Settings& settings, Problems* problems) {
   RuleReader reader(settings.config.thresholds, problems);
   if (!settings.has_rules) {
@@ -44,7 +33,7 @@ std::shared_ptr<const core::RuleSet> ReadRuleFiles(const Settings& settings, Pro
   std::set<std::string> seen;
   for (const TextItem& glob : settings.rule_globs) {
     const std::string pattern = ResolvePath(glob.text, glob.at);
-    const std::vector<std::string> paths = Expand(pattern);
+    const std::vector<std::string> paths = ExpandPattern(pattern);
     if (paths.empty()) {
       problems->Add(glob.at,
                     "rules: no file matches \"" + pattern + "\"; correct the pattern, or write rules: [] for none");
@@ -69,6 +58,16 @@ Config ReadConfig(const Node& root, const SettingsOptions& options, Problems* pr
 }
 
 }  // namespace
+
+std::vector<std::string> ExpandPattern(const std::string& pattern) {
+  std::vector<std::string> paths;
+  glob_t found{};
+  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
+  }
+  ::globfree(&found);
+  return paths;
+}
 
 tl::expected<Config, std::vector<Problem>> Load(const Sources& sources) {
   Problems problems;

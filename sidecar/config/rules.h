@@ -12,6 +12,9 @@
 
 namespace spanwatch::config {
 
+// The files that a pattern names, sorted by name.
+std::vector<std::string> ExpandPattern(const std::string& pattern);
+
 // Reads rule files that are in force together: group names are unique over all of them.
 class RuleReader {
  public:

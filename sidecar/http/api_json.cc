@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "sidecar/core/unit_name.h"
 #include "sidecar/http/events_json.h"
 #include "sidecar/http/span_json.h"
 #include "sidecar/http/text.h"
@@ -114,31 +115,6 @@ Json MissingJson(const core::MissingSpan& missing) {
   return json;
 }
 
-const char* UnitText(core::Unit unit) {
-  switch (unit) {
-    case core::Unit::kNanoseconds:
-      return "ms";
-    case core::Unit::kBytes:
-      return "bytes";
-    case core::Unit::kRatio:
-      return "ratio";
-    case core::Unit::kPerSecond:
-      return "per_second";
-    case core::Unit::kHealth:
-      return "health";
-    case core::Unit::kDollars:
-      return "dollars";
-    case core::Unit::kFactor:
-      return "factor";
-    case core::Unit::kCount:
-      break;
-  }
-  return "count";
-}
-
-// Values of duration rules are ms, as all durations of the API.
-double InUnit(double value, core::Unit unit) { return unit == core::Unit::kNanoseconds ? value / 1e6 : value; }
-
 std::string NumberText(double value) {
   char buffer[64];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
@@ -155,16 +131,16 @@ Json AlertJson(const core::Incident& incident) {
                {"annotations", Object(incident.annotations)},
                {"state", core::ToString(incident.state)},
                {"activeAt", TimeText(incident.active_at_ns)},
-               {"value", NumberText(InUnit(incident.value, incident.unit))},
+               {"value", NumberText(core::InNamedUnit(incident.value, incident.unit))},
                {"id", incident.id},
                {"fingerprint", incident.fingerprint},
                {"ruleGroup", incident.rule_group},
                {"measure", incident.measure},
-               {"unit", UnitText(incident.unit)},
+               {"unit", core::UnitName(incident.unit)},
                {"direction", incident.direction == core::Direction::kAbove ? "above" : "below"},
                {"valueText", core::FormatValue(incident.value, incident.unit)},
-               {"worstValue", InUnit(incident.worst_value, incident.unit)},
-               {"threshold", InUnit(incident.threshold, incident.unit)},
+               {"worstValue", core::InNamedUnit(incident.worst_value, incident.unit)},
+               {"threshold", core::InNamedUnit(incident.threshold, incident.unit)},
                {"thresholdText", core::FormatValue(incident.threshold, incident.unit)},
                {"severity", core::ToString(incident.severity)},
                {"peakSeverity", core::ToString(incident.peak_severity)},
@@ -191,7 +167,7 @@ bool IsActive(const core::Incident& incident) {
 Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& incidents, const core::RuleStatus& status) {
   const core::Unit unit = core::UnitOf(rule.measure);
   const auto threshold = [&](const std::optional<double>& value) {
-    return value ? Json(InUnit(*value, unit)) : Json(nullptr);
+    return value ? Json(core::InNamedUnit(*value, unit)) : Json(nullptr);
   };
   Json by = Json::array(), alerts = Json::array();
   for (const core::RuleLabel& label : rule.by) by.push_back(label.Text());
@@ -221,7 +197,7 @@ Json RuleJson(const core::Rule& rule, const std::vector<core::Incident>& inciden
           {"unpricedSpans", Safe(status.unpriced_spans)},
           {"type", "alerting"},
           {"by", std::move(by)},
-          {"unit", UnitText(unit)},
+          {"unit", core::UnitName(unit)},
           {"thresholds", {{"warning", threshold(rule.warning)}, {"critical", threshold(rule.critical)}}},
           {"window", Ms(rule.window_ns)},
           {"minCount", Safe(rule.min_count)}};

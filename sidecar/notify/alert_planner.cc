@@ -1,7 +1,6 @@
 #include "sidecar/notify/alert_planner.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <utility>
 
@@ -13,15 +12,6 @@ namespace {
 
 constexpr std::int64_t kShortest = 1'000'000;  // Alertmanager refuses what ends before it begins
 constexpr std::int64_t kClockSlack = 1'000'000'000;
-
-// The number in "<incident id>/3/escalated"; 0 if there is none.
-std::uint64_t NumberOf(const core::Transition& transition) {
-  const std::string& id = transition.id;
-  std::uint64_t number = 0;
-  const std::size_t begin = id.find('/');
-  if (begin != std::string::npos) std::from_chars(id.data() + begin + 1, id.data() + id.size(), number);
-  return number;
-}
 
 }  // namespace
 

@@ -1,7 +1,6 @@
 #include "sidecar/notify/discord_planner.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace spanwatch::notify {
@@ -10,15 +9,6 @@ namespace {
 using core::AlertState;
 
 bool IsResolved(const core::Incident& incident) { return incident.state == AlertState::kResolved; }
-
-// The number in "<incident id>/3/escalated"; 0 if there is none.
-std::uint64_t NumberOf(const core::Transition& transition) {
-  const std::string& id = transition.id;
-  std::uint64_t number = 0;
-  const std::size_t begin = id.find('/');
-  if (begin != std::string::npos) std::from_chars(id.data() + begin + 1, id.data() + id.size(), number);
-  return number;
-}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "sidecar/notify/planner.h"
 
+#include <charconv>
 #include <utility>
 
 #include "sidecar/notify/alertmanager_planner.h"
@@ -18,6 +19,14 @@ Direction Planner::DirectionOf(const core::Incident& incident) const {
   }
   direction.group_key = incident.alertname + '\x1f' + direction.group_labels[1].value;
   return direction;
+}
+
+std::uint64_t Planner::NumberOf(const core::Transition& transition) {
+  const std::string& id = transition.id;
+  std::uint64_t number = 0;
+  const std::size_t begin = id.find('/');
+  if (begin != std::string::npos) std::from_chars(id.data() + begin + 1, id.data() + id.size(), number);
+  return number;
 }
 
 std::unique_ptr<Planner> MakePlanner(PlannerOptions options) {

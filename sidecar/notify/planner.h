@@ -96,6 +96,8 @@ class Planner {
   Planner& operator=(const Planner&) = default;
 
   Direction DirectionOf(const core::Incident& incident) const;
+  // The number in "<incident id>/3/escalated"; 0 if there is none.
+  static std::uint64_t NumberOf(const core::Transition& transition);
 
   PlannerOptions options_;
   bool given_up_ = false;

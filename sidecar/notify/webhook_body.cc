@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sidecar/core/unit_name.h"
+
 namespace spanwatch::notify {
 namespace {
 
@@ -43,30 +45,6 @@ std::string Quoted(const std::string& text) {
   }
   return result + '"';
 }
-
-const char* UnitText(core::Unit unit) {
-  switch (unit) {
-    case core::Unit::kNanoseconds:
-      return "ms";
-    case core::Unit::kBytes:
-      return "bytes";
-    case core::Unit::kRatio:
-      return "ratio";
-    case core::Unit::kPerSecond:
-      return "per_second";
-    case core::Unit::kHealth:
-      return "health";
-    case core::Unit::kDollars:
-      return "dollars";
-    case core::Unit::kFactor:
-      return "factor";
-    case core::Unit::kCount:
-      break;
-  }
-  return "count";
-}
-
-double InUnit(double value, core::Unit unit) { return unit == core::Unit::kNanoseconds ? value / 1e6 : value; }
 
 Json SeverityOrNull(core::Severity severity) {
   return severity == core::Severity::kNone ? Json(nullptr) : Json(core::ToString(severity));
@@ -151,11 +129,11 @@ std::string RenderWebhookChange(const WebhookChange& change) {
                {"labels", std::move(labels)},
                {"annotations", std::move(annotations)},
                {"measure", incident.measure},
-               {"unit", UnitText(incident.unit)},
-               {"value", InUnit(incident.value, incident.unit)},
+               {"unit", core::UnitName(incident.unit)},
+               {"value", core::InNamedUnit(incident.value, incident.unit)},
                {"valueText", core::FormatValue(incident.value, incident.unit)},
-               {"worstValue", InUnit(incident.worst_value, incident.unit)},
-               {"threshold", InUnit(incident.threshold, incident.unit)},
+               {"worstValue", core::InNamedUnit(incident.worst_value, incident.unit)},
+               {"threshold", core::InNamedUnit(incident.threshold, incident.unit)},
                {"thresholdText", core::FormatValue(incident.threshold, incident.unit)},
                {"direction", incident.direction == core::Direction::kAbove ? "above" : "below"},
                {"count", incident.count},
