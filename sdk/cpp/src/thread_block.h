@@ -127,7 +127,7 @@ inline constexpr int kMetaKindShift = 16;               // 4 bits
 inline constexpr int kMetaEpochShift = 32;
 
 inline constexpr std::uint32_t kSlotsPerChunk = 16;
-inline constexpr std::uint32_t kMaxChunks = 128;  // of one block, and beyond the first chunk, of all together
+inline constexpr std::uint32_t kMaxChunks = 96;  // of one block, and beyond the first chunk, of all together
 inline constexpr std::uint32_t kLargeRings = 8;
 inline constexpr std::uint32_t kMaxBlocks = 72;  // 8 x 256 KiB + 64 x 32 KiB = 4 MiB
 inline constexpr std::uint64_t kLargeRingBytes = 256 << 10;
