@@ -131,7 +131,7 @@ TEST(WireTest, NothingIsSentBeforeWelcome) {
   welcome = true;  // and the second hello, after three seconds of silence, gets it
   ASSERT_TRUE(sidecar.WaitFor([](const Messages& messages) { return !OfKind(messages, kSpans).empty(); }));
   const Messages messages = sidecar.Messages();
-  EXPECT_THAT(OfKind(messages, kHello), SizeIs(::testing::Ge(2u)));  // more on a busy machine
+  EXPECT_THAT(OfKind(messages, kHello), SizeIs(::testing::Ge(2u)));
   EXPECT_NE(OfKind(messages, kHello)[0].identity, OfKind(messages, kHello)[1].identity);  // a new connection
   EXPECT_EQ(messages[1].kind, kHello);
   EXPECT_EQ(Shutdown(5000), 0u);
