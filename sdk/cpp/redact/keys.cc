@@ -19,6 +19,9 @@ constexpr std::string_view kSecretEnds[] = {
 constexpr std::string_view kSecretWords[] = {"pwd", "pass", "phone", "mail",   "ssn",
                                              "cvv", "jwt",  "auth",  "bearer", "otp"};
 
+// Measures of language models: "gen_ai.server.time_to_first_token".
+constexpr std::string_view kMeasureEnds[] = {"tofirsttoken", "pertoken", "peroutputtoken"};
+
 constexpr std::string_view kStrongEnds[] = {"password",  "passwd",           "passphrase", "pwd",
                                             "secret",    "apikey",           "privatekey", "secretkey",
                                             "accesskey", "connectionstring", "signingkey", "encryptionkey"};
@@ -227,7 +230,9 @@ bool IsSecretName(std::string_view word) noexcept {
   while (!word.empty() && IsJoint(word.back())) word.remove_suffix(1);
   if (word.size() < 3 || !IsLetter(word.back()) || !MayEndSecret(word)) return false;
   for (const std::string_view end : kSecretEnds) {
-    if (FindEnd(word, end) != std::string_view::npos) return true;
+    if (FindEnd(word, end) == std::string_view::npos) continue;
+    return std::none_of(std::begin(kMeasureEnds), std::end(kMeasureEnds),
+                        [&](std::string_view measure) { return FindEnd(word, measure) != std::string_view::npos; });
   }
   for (const std::string_view end : kSecretWords) {
     if (const std::size_t at = FindEnd(word, end); at != std::string_view::npos && BeginsWord(word, at)) return true;

@@ -4,7 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <new>
 #include <utility>
 
@@ -258,15 +258,8 @@ std::string CapturedValue::ToString() const {
   const Value value = Value::OfBits(bits_, type_);
   if (type_ == Value::Type::kBool) return value.integer() != 0 ? "true" : "false";
   if (type_ == Value::Type::kInt) return std::to_string(value.integer());
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.17g", value.number());
-  double back = 0;
-  for (int digits = 1; digits < 17; ++digits) {  // the shortest that is the same number
-    char shorter[32];
-    std::snprintf(shorter, sizeof(shorter), "%.*g", digits, value.number());
-    if (std::sscanf(shorter, "%lf", &back) == 1 && back == value.number()) return shorter;
-  }
-  return text;
+  char text[32];  // the shortest that is the same number
+  return std::string(text, std::to_chars(text, text + sizeof(text), value.number()).ptr);
 }
 
 }  // namespace testing

@@ -4,8 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cmath>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -42,17 +41,15 @@ bool ParseBool(const std::string& text, bool* out) {
   return true;
 }
 
-// 0..1 or 0%..100%.
+// 0..1 or 0%..100%, with a point in whatever language the program speaks (setlocale).
 bool ParseRate(const std::string& text, double* out) {
-  char* end = nullptr;
-  errno = 0;
-  double value = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || errno != 0) return false;
-  if (*end == '%') {
-    value /= 100;
-    ++end;
-  }
-  if (*end != '\0' || !(value >= 0 && value <= 1)) return false;
+  double value = 0;
+  const char* const text_end = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), text_end, value);
+  if (error != std::errc()) return false;
+  const std::string_view unit(end, static_cast<std::size_t>(text_end - end));
+  if (unit == "%") value /= 100;
+  if (!(unit.empty() || unit == "%") || !(value >= 0 && value <= 1)) return false;
   *out = value;
   return true;
 }

@@ -208,6 +208,7 @@ void Sender::SendHeartbeat() {
   redactor_.Redact(&heartbeat.gauges);
   if (!AddBreakers(&redactor_, &heartbeat.gauges))
     status_->AddProblem("more than 64 gauges: some circuit breakers are not reported to the sidecar");
+  MakeUtf8(&heartbeat.gauges);
   Envelope envelope = MakeEnvelope(EnvelopeKind::kHeartbeat);
   envelope.counters = CurrentCounters();
   envelope.heartbeat = &heartbeat;

@@ -272,7 +272,7 @@ ContextScope::ContextScope(const Context& context) noexcept {
   ContextAccess::Fill(context, node);
   internal::Ref(node->state);
   node->below = internal::t_state.current;
-  node->linked = true;
+  node->linked.store(true, internal::kRelaxed);
   internal::t_state.current = node;
 }
 

@@ -1,4 +1,5 @@
 #include <new>
+#include <utility>
 
 #include "sdk/cpp/src/context_access.h"
 #include "sdk/cpp/src/coroutine_node.h"
@@ -15,6 +16,7 @@ Node* WithoutDead(ThreadState* thread) noexcept {
     if (life == NodeState::kLive) return node;
     if (life == NodeState::kDead) {
       Unlink(thread, node);
+      if (node->kind == NodeKind::kSpan) Unref(std::exchange(node->state, nullptr));
       continue;
     }
     auto* const own = static_cast<CoroutineNode*>(node);
@@ -97,7 +99,8 @@ void CoroutineContext::Enter() noexcept {
   }
   bottom_->below = t_state.current;
   t_state.current = top_;
-  for (Node* node = top_; node != bottom_->below; node = node->below) node->linked = true;
+  for (Node* node = top_; node != bottom_->below; node = node->below)
+    node->linked.store(true, std::memory_order_relaxed);
   running_ = true;
 }
 
@@ -112,8 +115,9 @@ void CoroutineContext::Leave() noexcept {
   for (bool at_bottom = false; !at_bottom;) {
     at_bottom = node == bottom_;
     Node* const below = node->below;
-    node->linked = false;
-    if (CoroutineNode* const own = TakeAlong(node); own != nullptr) {
+    CoroutineNode* const own = TakeAlong(node);
+    node->linked.store(false, std::memory_order_release);
+    if (own != nullptr) {
       if (kept == nullptr)
         top_ = own;
       else

@@ -39,7 +39,7 @@ void Describe(Description* out, int depth) {
   try {
     throw;
   } catch (const std::exception& error) {
-    message = error.what();
+    if (const char* const what = error.what(); what != nullptr) message = what;
     if (const auto* nesting = dynamic_cast<const std::nested_exception*>(&error)) nested = nesting->nested_ptr();
   } catch (const std::nested_exception& error) {
     nested = error.nested_ptr();

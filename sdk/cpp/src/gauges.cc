@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "sdk/cpp/redact/utf8.h"
 #include "sdk/cpp/src/breaker.h"
 #include "sdk/cpp/src/mutex.h"
 #include "spanwatch/span.h"
@@ -65,6 +66,16 @@ bool AddBreakers(Redactor* redactor, std::vector<Gauge>* gauges) {
   add("circuit_breaker.opened", [](const BreakerReport& breaker) { return breaker.opened; });
   add("circuit_breaker.refused", [](const BreakerReport& breaker) { return breaker.refused; });
   return true;
+}
+
+void MakeUtf8(std::vector<Gauge>* gauges) noexcept {
+  for (Gauge& gauge : *gauges) {
+    redact::MakeUtf8(gauge.name.data(), gauge.name.size());
+    for (auto& [name, value] : gauge.labels) {
+      redact::MakeUtf8(name.data(), name.size());
+      redact::MakeUtf8(value.data(), value.size());
+    }
+  }
 }
 
 void ClearGauges() noexcept {

@@ -14,6 +14,8 @@ std::vector<Gauge> CopyGauges();
 // Adds what the circuit breakers report, their names redacted: all states, then their counts, as far as there is room
 // for 64. False if there was none for all states. May throw std::bad_alloc. Threads: the sender.
 bool AddBreakers(Redactor* redactor, std::vector<Gauge>* gauges);
+// Texts of the program are bytes; those of a heartbeat must be UTF-8, or the sidecar refuses all of it.
+void MakeUtf8(std::vector<Gauge>* gauges) noexcept;
 // At Start and after a fork.
 void ClearGauges() noexcept;
 void ResetGaugesAfterFork() noexcept;

@@ -1,17 +1,21 @@
 // What a thread block needs of the process: waking the sender, random bytes, where constants lie.
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <cstring>
 
 #include "sdk/cpp/src/capture.h"
 #include "sdk/cpp/src/clock.h"
 #include "sdk/cpp/src/thread_block.h"
+#include "spanwatch/span.h"
 
 namespace spanwatch::internal {
 
@@ -24,6 +28,16 @@ namespace {
 
 // Never closed: a thread that is just ending a span must not write to a descriptor that means something else by now.
 std::atomic<int> g_wake_descriptor{-1};
+
+// The C library's own functions are where a cancelled thread (pthread_cancel) ends, by unwinding: from a function that
+// must not throw, that ends the process. This one is not, and leaves errno, which the program may be about to read.
+template <typename... Args>
+long UncancelledCall(long number, Args... args) noexcept {
+  const int error = errno;
+  const long result = syscall(number, args...);
+  errno = error;
+  return result;
+}
 
 int MakeDescriptor() noexcept { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
@@ -55,7 +69,13 @@ int FindProgram(dl_phdr_info* info, std::size_t, void*) noexcept {
 }  // namespace
 
 void FindConstants() noexcept {
-  if (g_constants_size == 0) dl_iterate_phdr(FindProgram, nullptr);
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, [] { dl_iterate_phdr(FindProgram, nullptr); });
+}
+
+bool IsProgramText(const char* text) noexcept {
+  FindConstants();
+  return IsConstant(text);
 }
 
 // Looks and takes none: another thread that opens a file just now must not fail for it. From the limit down, because
@@ -97,11 +117,11 @@ void Wake(std::uint32_t how) noexcept {
   if (g_wake.exchange(how, std::memory_order_acq_rel) >= how) return;
   const std::uint64_t one = 1;
   const int descriptor = g_wake_descriptor.load(std::memory_order_relaxed);
-  if (descriptor >= 0 && write(descriptor, &one, sizeof(one)) < 0) return;  // full means that it is awake
+  if (descriptor >= 0 && UncancelledCall(SYS_write, descriptor, &one, sizeof(one)) < 0) return;  // full: it is awake
 }
 
 void FillRandom(void* out, std::size_t size) noexcept {
-  if (getrandom(out, size, GRND_NONBLOCK) == static_cast<ssize_t>(size)) return;
+  if (UncancelledCall(SYS_getrandom, out, size, GRND_NONBLOCK) == static_cast<long>(size)) return;
   std::uint64_t seed = static_cast<std::uint64_t>(WallNs()) ^ reinterpret_cast<std::uintptr_t>(out) ^
                        static_cast<std::uint64_t>(getpid()) << 40 ^ Ticks();
   auto* bytes = static_cast<unsigned char*>(out);

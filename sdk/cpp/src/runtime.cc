@@ -49,6 +49,19 @@ struct Run {
   Run* next_abandoned = nullptr;
 };
 
+// A thread that is cancelled (pthread_cancel) while it starts or ends tracing ends after that: what waits in here must
+// not be left by unwinding.
+class NotCancelled {
+ public:
+  NotCancelled() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NotCancelled() { pthread_setcancelstate(before_, nullptr); }
+  NotCancelled(const NotCancelled&) = delete;
+  NotCancelled& operator=(const NotCancelled&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 Mutex g_lifecycle;  // held by Start and Shutdown for their whole length
 Mutex g_state;      // taken after g_lifecycle, held shortly
 Run* g_run GUARDED_BY(g_state) = nullptr;
@@ -311,6 +324,7 @@ std::uint64_t ShutdownLocked(std::int64_t stop_by) noexcept REQUIRES(g_lifecycle
 }  // namespace
 
 bool RestartAfterFork() noexcept {
+  const NotCancelled not_cancelled;
   MutexLock lock(&g_lifecycle);
   if (__atomic_load_n(&g_tracing_mode, __ATOMIC_RELAXED) != kModeForked) return TracingOn();
   if (g_capturing) {  // what it captured into is the parent's
@@ -355,11 +369,13 @@ void EndCapture() noexcept {
 }  // namespace internal
 
 bool Start(const Options& options) noexcept {
+  const internal::NotCancelled not_cancelled;
   internal::MutexLock lock(&internal::g_lifecycle);
   return internal::StartLocked(options);
 }
 
 std::uint64_t Shutdown(std::uint32_t deadline_ms) noexcept {
+  const internal::NotCancelled not_cancelled;
   const std::int64_t stop_by = internal::MonotonicNs() + std::int64_t{deadline_ms} * internal::kMs;
   internal::MutexLock lock(&internal::g_lifecycle);
   return internal::g_capturing ? 0 : internal::ShutdownLocked(stop_by);

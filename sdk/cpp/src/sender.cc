@@ -69,17 +69,25 @@ void Sender::Run() noexcept {
   clock_.Update();
   std::int64_t now = MonotonicNs();
   last_drain_ = now;
+  last_sample_ = now;
   last_calibration_ = now;
   while (!Finished(now)) {
     try {
       Turn();
     } catch (const std::bad_alloc&) {
-      status_->AddProblem("out of memory in the sender thread");
+      NoteNoMemory();
     }
     now = MonotonicNs();
   }
   Goodbye(now);
   Publish();
+}
+
+void Sender::NoteNoMemory() noexcept {
+  try {
+    status_->AddProblem("out of memory in the sender thread");
+  } catch (const std::bad_alloc&) {  // not even for that; what was lost is counted
+  }
 }
 
 void Sender::Turn() {
@@ -120,9 +128,11 @@ bool Sender::DrainDue(std::int64_t now) noexcept {
 void Sender::Drain(std::int64_t now) {
   wake_soon_ = false;
   g_wake.exchange(kAsleep, std::memory_order_acq_rel);  // before reading: who writes later wakes again
-  if (now - last_drain_ >= kDrainInterval || stopping_) {
+  // By a time of its own: in a busy program each drain is due before the interval is over.
+  if (now - last_sample_ >= kDrainInterval || stopping_) {
     memory_.Sample(Ticks(), clock_.TicksOf(kSecond));
     Publish();
+    last_sample_ = now;
   }
   last_drain_ = now;
   // At first often, so that the rate gets better soon; then each second.

@@ -52,6 +52,7 @@ class Sender {
 
   // One turn of the loop. May throw std::bad_alloc, which costs what it was about and nothing else.
   void Turn();
+  void NoteNoMemory() noexcept;
   int TimeoutMs(std::int64_t now) const noexcept;
 
   // Rings to batches.
@@ -109,6 +110,7 @@ class Sender {
   std::int64_t last_answer_ = 0;
   std::int64_t next_second_ = 0;
   std::int64_t last_drain_ = 0;
+  std::int64_t last_sample_ = 0;  // of the process's memory
   std::int64_t last_calibration_ = 0;
   bool wake_soon_ = false;
   bool open_list_sent_ = false;

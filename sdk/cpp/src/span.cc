@@ -1,6 +1,7 @@
 // The fast path: a span's start and its end.
 #include "spanwatch/span.h"
 
+#include <cerrno>
 #include <exception>
 
 #include "sdk/cpp/src/allocations.h"
@@ -62,7 +63,7 @@ __attribute__((always_inline)) inline SpanHandle Open(ThreadState* thread, Slot*
   }
   slot->span_id.store(NonZero(NextRandom(random)), kRelaxed);
   slot->below = thread->current;
-  slot->linked = true;
+  slot->linked.store(true, kRelaxed);
   slot->uncaught = *thread->uncaught;
   slot->dropped_tags = slot->dropped_logs = 0;
   slot->failed = false;
@@ -87,9 +88,22 @@ __attribute__((always_inline)) inline SpanHandle Open(ThreadState* thread, Slot*
   return {slot, generation};
 }
 
+// Leaves errno as it was: a span may stand between a call of the program and its look at that.
+class KeptErrno {
+ public:
+  KeptErrno() noexcept = default;
+  ~KeptErrno() { errno = before_; }
+  KeptErrno(const KeptErrno&) = delete;
+  KeptErrno& operator=(const KeptErrno&) = delete;
+
+ private:
+  const int before_ = errno;
+};
+
 // No block, no slot, a forked child, or allocations are counted: the rare cases. Returns the slot to open, or null with
 // *lost set.
 __attribute__((noinline)) Slot* SlowSlot(ThreadState* thread, SpanHandle* lost) noexcept {
+  const KeptErrno kept_errno;
   const UncountedAllocations uncounted;
   if (Mode(__ATOMIC_ACQUIRE) == kModeForked && !RestartAfterFork()) return nullptr;
   if (thread->block == nullptr && AcquireBlock() == nullptr) {
@@ -176,7 +190,7 @@ __attribute__((noinline)) std::uint64_t* PutExtra(std::uint64_t* out, const Slot
   out[kAllocatedBytesWord] = counted ? t_allocations.bytes - slot.allocated_bytes : 0;
   out[kAllocationsWord] = counted ? t_allocations.count - slot.allocations : 0;
   out[kSamplingWord] = counted ? slot.sampling : slot.sampling & ~kCountsAllocations;
-  out[kStateWord] = reinterpret_cast<std::uintptr_t>(slot.state);
+  out[kStateWord] = reinterpret_cast<std::uintptr_t>(slot.block == t_state.block ? slot.state : Ref(slot.state));
   out[kCountsWord] = slot.fill.text_bytes() | AtMost16(dropped_tags) << 32 | AtMost16(dropped_logs) << 48;
   return out + kExtraEnd;
 }
@@ -215,22 +229,36 @@ inline bool Publish(ThreadBlock* block, const Slot* slot, std::uint64_t end) noe
   return true;
 }
 
+// Of a span that another thread than its owner ends. Where it is still on the owner's stack, that may be making a child
+// of it just now, and take a reference: the slot keeps its own until the owner takes it back.
+__attribute__((noinline)) void DropState(Slot* slot) noexcept {
+  if (slot->linked.load(std::memory_order_acquire)) return;
+  Unref(slot->state);
+  slot->state = nullptr;
+}
+
+// No record took over the reference of a span that its owner ends.
+__attribute__((noinline)) void UnrefOwn(const Slot& slot) noexcept {
+  if (slot.block == t_state.block) Unref(slot.state);
+}
+
 // Gives the slot back: to the owner's list, or marked for the owner when another thread ends the span.
 inline void Close(ThreadState* thread, Slot* slot, SpanHandle handle, TraceState* unpublished) noexcept {
   slot->generation.store(handle.generation + 1, kRelaxed);
   std::atomic_thread_fence(std::memory_order_release);  // before the next span's words
-  if (__builtin_expect(unpublished != nullptr, 0)) Unref(unpublished);
+  if (__builtin_expect(unpublished != nullptr, 0)) UnrefOwn(*slot);
   if (__builtin_expect(slot->body != slot->inline_body, 0)) {
     FreeBody(thread->block, slot->body, slot->body_capacity);
     slot->UseBody(slot->inline_body, Slot::kInlineWords);
   }
   if (__builtin_expect(slot->block != thread->block, 0)) {
+    DropState(slot);
     slot->life.store(NodeState::kDead, std::memory_order_release);
     return;
   }
   if (__builtin_expect(thread->current == slot, 1)) {
     thread->current = slot->below;
-  } else if (slot->linked) {
+  } else if (slot->linked.load(kRelaxed)) {
     Unlink(thread, slot);
   }
   slot->below = thread->block->free_slots;
@@ -271,7 +299,7 @@ inline void End(ThreadState* thread, SpanHandle handle) noexcept {
   const bool published = Publish(block, slot, end);
   if (__builtin_expect(!published, 0)) Add(&block->ring_full);
   Add(&block->ended);
-  // The record took over the reference to the tracestate.
+  // The record took over the reference to the tracestate; of another thread's span it has one of its own.
   Close(thread, slot, handle, published ? nullptr : slot->state);
   if (__builtin_expect(!published, 0)) return Wake(kWakeFull);
   if (__builtin_expect(urgent, 0)) Wake(kWakeSoon);
@@ -305,7 +333,7 @@ void DetachSpan(SpanHandle handle) noexcept {
   Slot* const slot = handle.slot;
   ThreadState* const thread = &t_state;
   if (slot->generation.load(kRelaxed) != handle.generation) return;
-  if (slot->block == thread->block && slot->linked) Unlink(thread, slot);
+  if (slot->block == thread->block && slot->linked.load(kRelaxed)) Unlink(thread, slot);
 }
 
 bool IsSpanRecording(SpanHandle handle) noexcept {

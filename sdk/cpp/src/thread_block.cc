@@ -18,8 +18,9 @@ const unsigned kNoExceptions = 0;
 }  // namespace
 
 __thread ThreadState t_state __attribute__((tls_model("initial-exec"))) = {nullptr, nullptr, &kNoExceptions, 0};
-Slot g_no_ring_slot;
-Slot g_no_slot_slot;
+// Before all constructors: tracing may start in one.
+constinit Slot g_no_ring_slot;
+constinit Slot g_no_slot_slot;
 std::atomic<std::uint32_t> g_epoch{0};
 std::atomic<std::uint64_t> g_sampling{0};
 std::atomic<std::uint64_t> g_slow_ticks{UINT64_MAX};
@@ -58,7 +59,9 @@ void TakeBackDead(ThreadState* thread, ThreadBlock* block) noexcept {
     for (std::uint32_t j = 0; j < kSlotsPerChunk; ++j) {
       Slot* const slot = &chunk[j];
       if (slot->life.load(std::memory_order_acquire) != NodeState::kDead) continue;
-      if (slot->linked) Unlink(thread, slot);
+      if (slot->linked.load(std::memory_order_relaxed)) Unlink(thread, slot);
+      Unref(slot->state);
+      slot->state = nullptr;
       slot->life.store(NodeState::kLive, std::memory_order_relaxed);
       FreeSlot(block, slot);
     }
@@ -79,6 +82,7 @@ void AddChunk(ThreadBlock* block) noexcept {
   }
   for (std::uint32_t i = kSlotsPerChunk; i-- > 0;) {
     chunk[i].block = block;
+    chunk[i].UseBody(chunk[i].inline_body, Slot::kInlineWords);
     FreeSlot(block, &chunk[i]);
   }
   g_table_bytes.fetch_add(sizeof(Slot) * kSlotsPerChunk, std::memory_order_relaxed);
@@ -93,7 +97,7 @@ void ReleaseBlock(void* pointer) noexcept {
   const std::uint32_t chunks = block->chunk_count.load(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < chunks; ++i) {
     Slot* const chunk = block->chunks[i].load(std::memory_order_relaxed);
-    for (std::uint32_t j = 0; j < kSlotsPerChunk; ++j) chunk[j].linked = false;
+    for (std::uint32_t j = 0; j < kSlotsPerChunk; ++j) chunk[j].linked.store(false, std::memory_order_release);
   }
   MutexLock lock(&g_registry);
   block->next_free = g_free_blocks;
@@ -176,7 +180,7 @@ Slot* MoreSlots(ThreadState* thread) noexcept {
 }
 
 void Unlink(ThreadState* thread, Node* node) noexcept {
-  node->linked = false;
+  node->linked.store(false, std::memory_order_release);  // whoever ends it sees what this thread did with it
   if (thread->current == node) {
     thread->current = node->below;
     return;
@@ -268,7 +272,7 @@ void ResetBlocksAfterFork() noexcept {
         // this thread hold any, do nothing.
         chunk[j].generation.store(chunk[j].generation.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
         chunk[j].life.store(NodeState::kLive, std::memory_order_relaxed);
-        chunk[j].linked = false;
+        chunk[j].linked.store(false, std::memory_order_relaxed);
         FreeSlot(block, &chunk[j]);
       }
     }

@@ -41,7 +41,8 @@ struct Node {
   Node* below = nullptr;
   std::atomic<NodeState> life{NodeState::kLive};
   NodeKind kind = NodeKind::kScope;
-  bool linked = false;  // is on its thread's stack
+  // Is on its thread's stack. Written by that thread; of a span, read by the one that ends it.
+  std::atomic<bool> linked{false};
 };
 
 // How full a span's body is: words used, bytes of text, tags, logs, in one word, so that a tag costs one load, one
@@ -87,7 +88,7 @@ class Fill {
 struct Slot : Node {
   static constexpr std::uint32_t kInlineWords = 48;
 
-  Slot() noexcept { kind = NodeKind::kSpan; }
+  constexpr Slot() noexcept { kind = NodeKind::kSpan; }
 
   std::atomic<std::uint64_t> generation{1};
   std::atomic<std::uint64_t> parent_id{0};
@@ -103,9 +104,9 @@ struct Slot : Node {
   std::uint64_t allocating_thread = 0;
   Fill fill = Fill::Of(kInlineWords);
   std::uint32_t body_capacity = kInlineWords;
-  std::uint64_t* body = inline_body;                            // or an overflow body, when it outgrew that
-  std::uintptr_t origin = OriginOf(inline_body, kInlineWords);  // the next entry is fill.offset() words further
-  std::uint64_t inline_body[kInlineWords];
+  std::uint64_t* body = inline_body;  // or an overflow body, when it outgrew that
+  std::uintptr_t origin = 0;          // the next entry is fill.offset() words further. Set by UseBody()
+  std::uint64_t inline_body[kInlineWords] = {};
 
   static std::uintptr_t OriginOf(const std::uint64_t* body, std::uint32_t capacity) noexcept {
     return reinterpret_cast<std::uintptr_t>(body) - (Fill::kMaxWords - capacity) * sizeof(std::uint64_t);

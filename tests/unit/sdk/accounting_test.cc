@@ -87,6 +87,44 @@ TEST(AccountingTest, ThreadsEndSpansOfOtherThreads) {
   EXPECT_EQ(GetStats().delivered, 3u * kSpans / 2);
 }
 
+// A reference to what travels with a trace is taken by each child, while another thread ends the parent and the sender
+// lets go of its own.
+TEST(AccountingTest, ASpanEndsElsewhereWhileItsChildrenBegin) {
+  ASSERT_TRUE(Start(TracedOptions("ipc:///tmp/spanwatch-test-nobody-here")));
+  const auto until = Clock::now() + std::chrono::milliseconds(500);
+  for (int round = 0; round < 500 && Clock::now() < until; ++round) {
+    Span parent(
+        "parent", SpanKind::kServer,
+        Context::FromTraceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=b", "key=value"));
+    const Context context = round % 2 == 0 ? parent.context() : Context();
+    std::atomic<bool> ended{false};
+    std::thread other([&ended, moved = std::move(parent)]() mutable {
+      moved.Fail("now");  // so that the sender comes at once
+      moved.End();
+      ended = true;
+    });
+    while (!ended) Span("child").Fail("now");
+    EXPECT_EQ(Context::Current().IsValid(), false);
+    other.join();
+    EXPECT_EQ(context.BaggageValue("key"), round % 2 == 0 ? "value" : "");
+  }
+  Shutdown(0);
+}
+
+// In a program that wakes the sender all the time, each turn comes before the interval is over.
+TEST(AccountingTest, TheProcessIsLookedAtHoweverBusyItIs) {
+  ASSERT_TRUE(Start(TracedOptions("ipc:///tmp/spanwatch-test-nobody-here")));
+  std::uint64_t last = 0;
+  int looked = 0;
+  EXPECT_TRUE(WaitForStats([&](const Stats& stats) {
+    Span("failed").Fail("wakes the sender");
+    looked += stats.sender_cpu_ns != last ? 1 : 0;
+    last = stats.sender_cpu_ns;
+    return looked == 50;
+  }));
+  Shutdown(0);
+}
+
 TEST(AccountingTest, DeadSidecarHoldsNobodyUpAndIsBounded) {
   ASSERT_TRUE(Start(TracedOptions("ipc:///tmp/spanwatch-test-nobody-here")));
   const std::string text(1000, 'x');

@@ -306,6 +306,20 @@ TEST_F(CircuitBreakerTest, TheHeartbeatTakesItAlong) {
   }));
 }
 
+// One such text, and the sidecar would refuse the whole heartbeat.
+TEST_F(CircuitBreakerTest, TextsThatAreNoUtf8ArriveAsQuestionMarks) {
+  FakeSidecar sidecar;
+  TracedProgram program(sidecar);
+  ASSERT_TRUE(program.connected());
+  const CircuitBreaker latin("caf\xe9", Stepped());
+  EXPECT_TRUE(SetGauge("queue\xff", {{"k\xc3", "\xed\xa0\x80 caf\xc3\xa9 \xf0\x9f\x98\x80 \xe2\x82"}}, 2));
+  ASSERT_TRUE(sidecar.WaitFor([&](const std::vector<WireMessage>& messages) {
+    const std::map<std::string, double>& gauges = messages.back().gauges;
+    return gauges.count("circuit_breaker.state{name=caf?}") == 1 &&
+           gauges.count("queue?{k?=??? caf\xc3\xa9 \xf0\x9f\x98\x80 ??}") == 1;
+  }));
+}
+
 TEST_F(CircuitBreakerTest, MoreBreakersThanGaugesIsSaid) {
   std::vector<std::unique_ptr<CircuitBreaker>> many;
   for (int i = 0; i < 70; ++i) many.push_back(std::make_unique<CircuitBreaker>("b" + std::to_string(i)));

@@ -122,6 +122,8 @@ TEST(ConfigTest, BadValuesAreReportedAndTheDefaultIsUsed) {
                           {"TRACING_SAMPLE_RATE", "1.5"},
                           {"TRACING_SAMPLE_RATE", "-1"},
                           {"TRACING_SAMPLE_RATE", "half"},
+                          {"TRACING_SAMPLE_RATE", "0x1"},
+                          {"TRACING_SAMPLE_RATE", "0,5"},
                           {"TRACING_SAMPLE_RATE", "nan"},
                           {"TRACING_SAMPLE_RATE", "150%"},
                           {"TRACING_SAMPLE_RATE", "0.5x"},

@@ -145,6 +145,16 @@ TEST(ErrorTest, AnErrorThatCannotTellItsMessageIsStillOne) {
   EXPECT_EQ(span.error_message, "an error that could not be described");
 }
 
+TEST(ErrorTest, AnExceptionWithoutAMessageIsStillOne) {
+  struct Mute : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+  };
+  Capture capture;
+  EXPECT_THROW(Traced("op", [] { throw Mute(); }), Mute);
+  EXPECT_TRUE(capture.One("op").failed);
+  EXPECT_EQ(capture.One("op").error_message, "");
+}
+
 TEST(ErrorTest, FailTakesErrorValues) {
   Capture capture;
   {

@@ -1,6 +1,7 @@
 // How programs end and begin: exit while threads trace, spans in static objects, the SDK's memory at its worst.
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,6 +99,37 @@ TEST(ExitTest, StartedAndShutDownOverAndOver) {
                 good = good && Shutdown(0) == 1 && GetStats().emitted == 1;
               }
               std::exit(good ? 7 : 8);
+            }),
+            7);
+}
+
+// pthread_cancel unwinds a thread from where it waits, and must find no such place in the SDK, which may not be left
+// so.
+void CancelThreads(void* (*body)(void*)) {
+  for (int i = 0; i < 50; ++i) {
+    pthread_t thread;
+    ASSERT_EQ(pthread_create(&thread, nullptr, body, nullptr), 0);
+    pthread_cancel(thread);
+    pthread_join(thread, nullptr);
+  }
+}
+
+void* FailOverAndOver(void*) {
+  for (int i = 0; i < 500; ++i) Span("failed").Fail("each wakes the sender");
+  Traced("cancelled", [] { pthread_testcancel(); });
+  return nullptr;
+}
+
+TEST(ExitTest, CancelledThreadsEndAsTheyWould) {
+  EXPECT_EQ(ExitOf([] {
+              Start(TracedOptions(kNobody));
+              CancelThreads(FailOverAndOver);
+              CancelThreads([](void*) -> void* {
+                Shutdown(0);
+                Start(TracedOptions(kNobody));
+                return nullptr;
+              });
+              _exit(::testing::Test::HasFailure() ? 8 : 7);
             }),
             7);
 }

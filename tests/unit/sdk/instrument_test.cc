@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "spanwatch/testing.h"
@@ -81,6 +82,13 @@ struct Uncopyable {
 };
 struct Maker {
   Uncopyable Make(int value) { return Uncopyable(value); }
+  int operator()(int value) const { return value; }
+  template <typename T>
+  T operator[](T value) {
+    return value;
+  }
+  bool operator>>(int) const { return true; }
+  void operatorStatus() {}
 };
 
 TEST(NamesTest, OperationNamesAreMadeFromTheMethod) {
@@ -92,6 +100,10 @@ TEST(NamesTest, OperationNamesAreMadeFromTheMethod) {
             "GeminiService.Twice");
   EXPECT_EQ((OperationName<Cache<std::vector<int>>, &Cache<std::vector<int>>::Find>()), "Cache.Find");
   static_assert(OperationName<Maker, &Maker::Make>() == "Maker.Make");
+  EXPECT_EQ((OperationName<Maker, &Maker::operator()>()), "Maker.operator()");
+  EXPECT_EQ((MethodName < &Maker::operator[]<int> >().substr(0, 10)), "operator[]");
+  EXPECT_EQ((MethodName < &Maker::operator>>>()), "operator>>");
+  EXPECT_EQ((MethodName<&Maker::operatorStatus>()), "operatorStatus");
   EXPECT_EQ(TypeName<GeminiService>(), "spanwatch::test::GeminiService");
   EXPECT_EQ(TypeName<int>(), "int");
 }
@@ -109,6 +121,41 @@ TEST(NamesTest, SkipPatternsAreWords) {
   EXPECT_FALSE(MatchesMethod("getStatsNow", "getStats"));
   EXPECT_FALSE(MatchesMethod("getStat", "getStats"));
   EXPECT_TRUE(MatchesMethod("anything", "*"));
+}
+
+TEST(TraceTest, ANameThatIsNoLiteralIsCopied) {
+  char buffer[32] = "job 1";
+  const auto first = Trace(buffer, [] {});  // before any span: what is a literal is known even so
+  Capture capture;
+  std::snprintf(buffer, sizeof(buffer), "job 2");
+  const auto second = Trace(buffer, [] {});
+  const char* const pointer = buffer;
+  const auto third = Trace(pointer, [] {});
+  auto task = TraceTask(std::string_view(buffer), [] {});
+  std::snprintf(buffer, sizeof(buffer), "something else");
+  first();
+  second();
+  third();
+  task();
+  Trace("literal", [] {})();
+  EXPECT_EQ(capture.Tree(), "job 1\njob 2\njob 2\njob 2\nliteral\n");
+}
+
+TEST(TraceTest, MethodsAsCallables) {
+  Capture capture;
+  Maker maker;
+  const auto shared = std::make_shared<Maker>();
+  {
+    const Span root("root");
+    int made = 0;
+    std::thread([&made](auto bound, Maker* object) { made = bound(object, 4).value; }, Bind(&Maker::Make), &maker)
+        .join();
+    EXPECT_EQ(made, 4);
+    std::thread(Bind(&Maker::operatorStatus), &maker).join();
+    EXPECT_EQ(Trace("made", &Maker::Make)(maker, 5).value, 5);
+    EXPECT_EQ(TraceTask("made", &Maker::operator())(shared, 6), 6);
+  }
+  EXPECT_EQ(capture.Tree(), "root\n  made\n  made\n");
 }
 
 TEST(InstrumentTest, CallsMakeChildSpansAndPassEverythingThrough) {

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "spanwatch/ids.h"
@@ -130,13 +131,43 @@ class CorrelationScope {
   ContextScope scope_;
 };
 
-// Wraps fn so that it runs, on whatever thread, in the context that is current now.
-// `std::thread worker(spanwatch::Bind([] { spanwatch::Span span("work"); }));`
+namespace internal {
+
+template <typename Member>
+struct ClassOfMember;
+template <typename Type, typename Class>
+struct ClassOfMember<Type Class::*> {
+  using type = Class;
+};
+
+// A method, of an object or of what a pointer leads to.
+template <typename Method, typename Object, typename... Args>
+decltype(auto) CallMethod(Method method, Object&& object, Args&&... args) {
+  if constexpr (std::is_base_of_v<typename ClassOfMember<Method>::type, std::decay_t<Object>>)
+    return (std::forward<Object>(object).*method)(std::forward<Args>(args)...);
+  else
+    return ((*std::forward<Object>(object)).*method)(std::forward<Args>(args)...);
+}
+
+// As std::invoke, which is in a heavy header.
+template <typename Fn, typename... Args>
+decltype(auto) CallAny(Fn&& fn, Args&&... args) {
+  if constexpr (std::is_member_function_pointer_v<std::decay_t<Fn>>)
+    return CallMethod(fn, std::forward<Args>(args)...);
+  else
+    return std::forward<Fn>(fn)(std::forward<Args>(args)...);
+}
+
+}  // namespace internal
+
+// Wraps fn, any callable, so that it runs, on whatever thread, in the context that is current now.
+//   std::thread worker(spanwatch::Bind([] { spanwatch::Span span("work"); }));
+//   std::thread other(spanwatch::Bind(&Worker::Run), &worker_object, 5);
 template <typename Fn>
 auto Bind(Fn&& fn) {
   return [context = Context::Current(), bound = std::forward<Fn>(fn)](auto&&... args) mutable -> decltype(auto) {
     ContextScope scope(context);
-    return bound(std::forward<decltype(args)>(args)...);
+    return internal::CallAny(bound, std::forward<decltype(args)>(args)...);
   };
 }
 

@@ -106,7 +106,11 @@ void RecordError(SpanHandle handle, const E& error) {
   } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
     FailSpanWithPointer(handle, error);
   } else if constexpr (kHas<WhatExpression, E>) {
+#if defined(__cpp_rtti)
     FailSpanWithException(handle, typeid(error), error.what());
+#else
+    FailSpanWithError(handle, TypeName<E>(), error.what());  // as it is declared: what it is, nobody knows
+#endif
   } else if constexpr (kIsCode<E>) {
     FailSpanWithError(handle, std::string(error.category().name()) + ":" + std::to_string(error.value()),
                       error.message());

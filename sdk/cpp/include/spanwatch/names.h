@@ -45,10 +45,25 @@ constexpr std::string_view ShortName(std::string_view type) {
   return type.substr(0, arguments);
 }
 
+// Where "operator" of "&bot::Cache::operator[]" begins; npos in any other name.
+constexpr std::size_t OperatorIn(std::string_view spelling) {
+  constexpr std::string_view kBetween = ":& ";
+  const std::size_t at = spelling.rfind("operator");
+  if (at == std::string_view::npos || at == 0 || kBetween.find(spelling[at - 1]) == std::string_view::npos)
+    return spelling.npos;
+  const char next = at + 8 < spelling.size() ? spelling[at + 8] : 'x';
+  const bool goes_on =
+      (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z') || (next >= '0' && next <= '9') || next == '_';
+  return goes_on ? spelling.npos : at;
+}
+
 // "&bot::GeminiService::generate", "(void (bot::A::*)(int))(& bot::A::f)", "bot::f" -> "generate", "f", "f".
 constexpr std::string_view MethodOf(std::string_view spelling) {
+  const std::size_t symbol = OperatorIn(spelling);
+  if (symbol != std::string_view::npos && spelling.substr(symbol, 10) == "operator()") return "operator()";
   while (!spelling.empty() && (spelling.back() == ')' || spelling.back() == ' '))
     spelling = spelling.substr(0, spelling.size() - 1);
+  if (symbol != std::string_view::npos) return spelling.substr(symbol);
   std::string_view method = spelling.substr(LastPart(spelling));
   const std::size_t other = method.find_last_of("&( ");  // a function without namespace
   if (other != std::string_view::npos) method = method.substr(other + 1);

@@ -38,9 +38,9 @@ struct Options {
   std::uint32_t slow_threshold_ms = 1000;
   // What is taken out of the texts that leave. Its mode: TRACING_REDACTION (default, strict, off).
   Redaction redaction;
-  // TRACING_HASH_KEY: the key of HashUserId, for pseudonyms that stay the same over restarts and processes. 32 hex
-  // digits
-  // (`openssl rand -hex 16`), or any text of 16 bytes and more. A secret: keep it as one. Default: random.
+  // TRACING_HASH_KEY: the key of HashUserId, for pseudonyms that stay the same over restarts and processes.
+  // `openssl rand -hex 16` makes one (32 hex digits); any text of 16 bytes and more does. A secret: keep it as one.
+  // Default: random.
   std::string hash_key;
 };
 

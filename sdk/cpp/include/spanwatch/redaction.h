@@ -4,10 +4,14 @@
 // Redaction happens in the sender thread, before anything is sent: it costs the traced threads nothing. What is
 // replaced leaves a mark, as "[redacted:email]", so that one sees that something was there:
 //
-//   email, mention, phone, api_key, token, credentials, secret   found in any text by its shape
-//   key      the whole value of a tag whose key ends with such a word: userEmail, db_password,
-//   http.header.authorization content  the whole value of a tag that holds what people wrote or a model answered:
-//   message.content, gen_ai.prompt strict   RedactionMode::kStrict: text whose key is not on the allow list
+//   email, mention, phone,
+//   api_key, token,
+//   credentials, secret      found in any text by its shape
+//   key                      the whole value of a tag whose key ends with such a word: userEmail, db_password,
+//                            http.header.authorization
+//   content                  the whole value of a tag that holds what people wrote or a model answered:
+//                            message.content, gen_ai.prompt
+//   strict                   RedactionMode::kStrict: text whose key is not on the allow list
 //
 // Shapes are not meaning: a person's name in a tag is a name like any other. Hash ids of people (HashUserId), and trace
 // lengths and counts instead of contents.

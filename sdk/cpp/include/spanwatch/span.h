@@ -1,11 +1,13 @@
 // Spans: the timed operations that make a trace.
 //
-//   spanwatch::Span span("GeminiService.generateResponse");   // child of this thread's current span, and current
-//   itself span.SetTag("model", "gemini-pro");
-//   ...
-// ends when it goes out of scope; as an error if an exception takes it out.
+//   {
+//     spanwatch::Span span("GeminiService.generateResponse");  // child of this thread's current span, and now current
+//     span.SetTag("model", "gemini-pro");
+//     ...
+//   }  // ends here; as an error, if an exception takes it out
 //
-// Nothing here throws, blocks, prints or aborts. With tracing off a span costs one load and a branch.
+// Nothing here throws, blocks, prints or aborts, and errno stays as it is. With tracing off a span costs one load and a
+// branch. Not for signal handlers: one that interrupts a span's end would write into the same place.
 #ifndef SPANWATCH_SPAN_H_
 #define SPANWATCH_SPAN_H_
 
@@ -51,6 +53,8 @@ void DetachSpan(SpanHandle handle) noexcept;
 bool IsSpanRecording(SpanHandle handle) noexcept;
 Context SpanContext(SpanHandle handle) noexcept;
 void LinkSpan(SpanHandle handle, const Context& other) noexcept;
+// Whether a text lies in the read-only data of the program, and so stays what and where it is. Works before Start().
+bool IsProgramText(const char* text) noexcept;
 
 }  // namespace internal
 
@@ -58,7 +62,9 @@ void LinkSpan(SpanHandle handle, const Context& other) noexcept;
 // moves along (the moved-from handle does nothing).
 //
 // Threads: one span is for one thread at a time; handing it to another needs the usual synchronisation. It is
-// current (parent of spans started later) only on the thread that started it, until it ends or Detach().
+// current (parent of spans started later) only on the thread that started it, until it ends or Detach(). Detach() it
+// before another thread takes it over, if the first goes on: what writes to the current span (Context::Current(),
+// CircuitBreaker) would write to it from there.
 // Limits: 64 tags and 32 logs (16 fields each), 48 KiB of text in all; what is over is counted and shown as dropped.
 // Setting a key again replaces its value.
 class [[nodiscard]] Span {

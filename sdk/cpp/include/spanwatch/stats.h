@@ -62,7 +62,8 @@ struct GaugeLabel {
 };
 
 // Sets a figure that the sidecar shows beside this process, as a queue's length (CircuitBreaker reports itself). At
-// most 64, 8 labels each, texts up to 128 bytes. Returns false if there is no room or a text is too long. Threads: any.
+// most 64, 8 labels each, texts up to 128 bytes (what is no UTF-8 in them arrives as '?'). Returns false if there is no
+// room or a text is too long. Threads: any.
 bool SetGauge(std::string_view name, std::initializer_list<GaugeLabel> labels, double value) noexcept;
 
 }  // namespace spanwatch

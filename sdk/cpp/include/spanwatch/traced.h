@@ -22,7 +22,7 @@ template <typename Fn, typename... Args>
 decltype(auto) CallWithSpan(Span& span, Fn&& fn, Args&&... args) {
   if constexpr (std::is_invocable_v<Fn, Args...>) {
     (void)span;
-    return std::forward<Fn>(fn)(std::forward<Args>(args)...);
+    return CallAny(std::forward<Fn>(fn), std::forward<Args>(args)...);
   } else {
     return std::forward<Fn>(fn)(span, std::forward<Args>(args)...);
   }
@@ -88,16 +88,21 @@ decltype(auto) RunAsync(Span& span, Fn&& fn, Args&&... args) {
   }
 }
 
-// A name that is kept: of a literal its address, of anything else a copy.
+// A name that is kept: of a literal its address, of anything else (a buffer's array looks like a literal) a copy.
 class KeptName {
  public:
-  template <std::size_t N>
-  KeptName(const char (&literal)[N]) noexcept : literal_(literal) {}  // NOLINT(google-explicit-constructor)
-  KeptName(std::string name) noexcept : copy_(std::move(name)) {}     // NOLINT(google-explicit-constructor)
-  Text text() const noexcept { return literal_ != nullptr ? Text(literal_) : Text(copy_); }
+  template <typename T, std::enable_if_t<std::is_constructible_v<Text, const T&>, int> = 0>
+  KeptName(const T& name) {  // NOLINT(google-explicit-constructor)
+    const Text text(name);
+    if (IsProgramText(text.data()))
+      constant_ = text;
+    else
+      copy_ = std::string(text.view());
+  }
+  Text text() const noexcept { return copy_.empty() ? constant_ : Text(copy_); }
 
  private:
-  const char* literal_ = nullptr;
+  Text constant_;
   std::string copy_;
 };
 
@@ -134,8 +139,9 @@ decltype(auto) Traced(Text name, Fn&& fn) {
   return internal::RunAsync(span, std::forward<Fn>(fn));
 }
 
-// fn, traced at each call: a function, a lambda, a std::function, any callable; arguments and results pass through, and
-// it may take a Span& before its arguments. A name that is not a literal is copied.
+// fn, traced at each call: a function, a method (the object is the first argument), a lambda, a std::function, any
+// callable; arguments and results pass through, and it may take a Span& before its arguments. A name that is not a
+// literal is copied.
 //   auto parse = spanwatch::Trace("Config.parse", &ParseConfig);
 template <typename Fn>
 auto Trace(internal::KeptName name, Fn&& fn) {
