@@ -81,7 +81,7 @@ void AlertPlanner::Add(const core::Transition& transition, std::int64_t now_ns, 
   if (it == incidents_.end()) {
     // Nobody is to be told of what was over before there was anybody to tell.
     if (!usable_ && incident.state == core::AlertState::kResolved) return;
-    if (!MakeRoom()) {
+    if (!MakeRoom(incident.state == core::AlertState::kFiring)) {
       ++counters_.dropped;
       return;
     }
@@ -123,17 +123,31 @@ void AlertPlanner::Redirect(std::int64_t now_ns) {
   }
 }
 
-bool AlertPlanner::MakeRoom() {
+bool AlertPlanner::IsTooOld(const Tracked& tracked, const Level& level, std::int64_t now_ns) const {
+  if (tracked.Fires() || level.Fires() || back_off_.failures() == 0) return false;
+  return now_ns - std::max(back_off_.since_ns(), FromWall(level.ends_ns)) >= options_.max_age_ns;
+}
+
+// First goes what is over and need not be told; for what fires also what is over longest and could not be told.
+bool AlertPlanner::MakeRoom(bool for_firing) {
   if (incidents_.size() < options_.max_incidents) return true;
   if (in_flight_) return false;
-  const auto it = std::find_if(incidents_.begin(), incidents_.end(), [](const auto& entry) {
-    const std::vector<Level>& levels = entry.second.levels;
-    return !entry.second.Fires() &&
-           std::none_of(levels.begin(), levels.end(), [](const Level& l) { return l.Begun(); });
-  });
-  if (it == incidents_.end()) return false;
-  OnForget(it->second);
-  incidents_.erase(it);
+  auto victim = incidents_.end();
+  for (auto it = incidents_.begin(); it != incidents_.end(); ++it) {
+    const std::vector<Level>& levels = it->second.levels;
+    if (it->second.Fires()) continue;
+    if (std::none_of(levels.begin(), levels.end(), [](const Level& level) { return level.Begun(); })) {
+      victim = it;
+      break;
+    }
+    const bool older = victim == incidents_.end() || levels.back().ends_ns < victim->second.levels.back().ends_ns;
+    if (for_firing && older) victim = it;
+  }
+  if (victim == incidents_.end()) return false;
+  const std::vector<Level>& levels = victim->second.levels;
+  if (std::any_of(levels.begin(), levels.end(), [](const Level& level) { return level.Begun(); })) ++counters_.dropped;
+  OnForget(victim->second);
+  incidents_.erase(victim);
   return true;
 }
 

@@ -108,6 +108,8 @@ class AlertPlanner : public Planner {
   std::int64_t FromWall(std::int64_t wall_ns) const { return wall_ns - to_wall_ns_; }
   Level* FindLevel(const Sent& sent);
   void Direct(Tracked* tracked);
+  // All of the incident is over, and the other side could not be told for PlannerOptions::max_age_ns.
+  bool IsTooOld(const Tracked& tracked, const Level& level, std::int64_t now_ns) const;
   // Drops the levels of which nothing is to be told any more; true if the incident was forgotten with its last one.
   bool Forget(const std::string& id, const std::function<bool(const Tracked&, const Level&)>& over);
 
@@ -125,7 +127,7 @@ class AlertPlanner : public Planner {
   };
 
   static void Follow(Tracked* tracked, std::int64_t at_ns);
-  bool MakeRoom();
+  bool MakeRoom(bool for_firing);
   void Mark(const Sent& sent, std::int64_t now_ns, std::int64_t wall_ns);
   void Encode(const Tracked& tracked, std::string* out) const;
   bool Decode(const StoredIncident& row, Tracked* tracked) const;

@@ -24,7 +24,16 @@ void AlertmanagerPlanner::OnChange(Tracked* tracked, std::int64_t now_ns) {
     return;
   }
   const std::string id = tracked->incident.id;
-  Forget(id, [&](const Tracked& t, const Level& level) { return IsOver(t, level, now_ns); });
+  ForgetOver(id, now_ns);
+}
+
+void AlertmanagerPlanner::ForgetOver(const std::string& id, std::int64_t now_ns) {
+  Forget(id, [&](const Tracked& tracked, const Level& level) {
+    if (IsOver(tracked, level, now_ns)) return true;
+    const bool given_up = level.told != Told::kResolved && IsTooOld(tracked, level, now_ns);
+    counters_.failed += given_up ? 1 : 0;
+    return given_up;
+  });
 }
 
 void AlertmanagerPlanner::OnForget(const Tracked& tracked) {
@@ -103,9 +112,7 @@ std::int64_t AlertmanagerPlanner::EndOf(const Entry& entry, std::int64_t wall_ns
 std::optional<std::string> AlertmanagerPlanner::Compose(std::int64_t now_ns, std::vector<Sent>* sent) {
   std::vector<std::string> ids;
   for (const auto& [id, tracked] : incidents_) ids.push_back(id);
-  for (const std::string& id : ids) {
-    Forget(id, [&](const Tracked& t, const Level& level) { return IsOver(t, level, now_ns); });
-  }
+  for (const std::string& id : ids) ForgetOver(id, now_ns);
   Json alerts = Json::array();
   std::size_t bytes = 0;
   for (const Entry& entry : Due(now_ns)) {

@@ -53,6 +53,7 @@ class AlertmanagerPlanner : public AlertPlanner {
   std::int64_t EndOf(const Entry& entry, std::int64_t wall_ns) const;
   Plan PlanOf(const Tracked& tracked, const Level& level) const;
   bool IsOver(const Tracked& tracked, const Level& level, std::int64_t now_ns) const;
+  void ForgetOver(const std::string& id, std::int64_t now_ns);
   bool FiresAnew(const Tracked& tracked, const Level& level) const;
 
   std::map<std::string, std::string> latest_;  // incident by fingerprint

@@ -78,6 +78,16 @@ std::string Title(const Incident& incident) {
   return text;
 }
 
+// A rule without texts says at least what it measures: a value alone may be of anything.
+std::string Description(const Incident& incident) {
+  std::string text = Shown(Find(incident.annotations, "summary"), kSummaryUnits);
+  const std::string more = Shown(Find(incident.annotations, "description"), kSummaryUnits);
+  text += (text.empty() || more.empty() ? "" : "\n") + more;
+  if (!text.empty() || incident.measure.empty()) return text;
+  return EscapeUserText(incident.measure, kNameUnits) +
+         (incident.window_ns > 0 ? " of the last " + FormatLength(incident.window_ns) : "");
+}
+
 // Discord shows these in the reader's own time zone.
 std::string TimeTag(std::int64_t ns, char style) {
   return "<t:" + std::to_string(ns / 1'000'000'000) + ":" + style + ">";
@@ -101,10 +111,12 @@ std::string DateAndTime(std::int64_t ns) { return HasTime(ns) ? TimeTag(ns, 'd')
 
 std::string Since(std::int64_t begin) { return HasTime(begin) ? TimeTag(begin, 'R') + "\n" + DateAndTime(begin) : ""; }
 
+std::string Number(std::uint64_t n) { return core::FormatValue(static_cast<double>(n), core::Unit::kCount); }
+
 // Spans that match; what is no matter of spans (a process's memory, a service's health) has none.
 std::string Count(const Incident& incident) {
   if (incident.count == 0 && incident.measure != "absent" && incident.measure != "rate") return "";
-  const std::string n = std::to_string(incident.count);
+  const std::string n = Number(incident.count);
   if (incident.window_ns > 0)
     return n + (incident.count == 1 ? " span" : " spans") + " in " + FormatLength(incident.window_ns);
   return incident.count == 1 ? "once" : n + " times";
@@ -143,7 +155,7 @@ std::string TraceText(const Incident& incident, const CardContext& context) {
 
 // A field only if there is something to say; else the footer tells it.
 std::string Losses(std::uint64_t lost_spans) {
-  return lost_spans == 0 ? "" : std::to_string(lost_spans) + " lost: the numbers may be too low";
+  return lost_spans == 0 ? "" : Number(lost_spans) + " lost: the numbers may be too low";
 }
 
 std::string Footer(const std::string& name, std::uint64_t lost_spans) {
@@ -338,10 +350,7 @@ core::Severity FoldSeverity(const std::vector<const Incident*>& members) {
 std::string RenderCard(const Incident& incident, const CardContext& context) {
   Json embed;
   embed["title"] = context.unwatched ? "No longer watched" + Title(incident).substr(kResolved.size()) : Title(incident);
-  std::string description = Shown(Find(incident.annotations, "summary"), kSummaryUnits);
-  const std::string more = Shown(Find(incident.annotations, "description"), kSummaryUnits);
-  description += (description.empty() || more.empty() ? "" : "\n") + more;
-  if (!description.empty()) embed["description"] = description;
+  if (const std::string description = Description(incident); !description.empty()) embed["description"] = description;
   embed["color"] = context.unwatched ? kGrey : IsResolved(incident) ? kGreen : Colour(incident.severity);
   embed["fields"] = Fields(incident, context);
   const std::string& fingerprint = incident.fingerprint;

@@ -17,6 +17,7 @@ void DiscordPlanner::SetTarget(bool usable, bool same_target, std::int64_t now_n
   given_up_ = false;
   in_flight_.reset();
   failures_ = 0;
+  limited_since_ns_.reset();
   backing_off_until_ns_ = INT64_MIN;
   last_error_.clear();
   if (same_target) return Redirect(now_ns);
@@ -44,7 +45,7 @@ void DiscordPlanner::Add(const core::Transition& transition, std::int64_t now_ns
     tracked.number = number;
     tracked.inherited = inherited;
     if (!MayPost(tracked) && IsResolved(incident)) return;
-    if (!MakeRoom()) {
+    if (!MakeRoom(MayPost(tracked))) {
       counters_.dropped += MayPost(tracked) ? 1 : 0;
       return;
     }
@@ -145,12 +146,18 @@ bool DiscordPlanner::RepeatDue(const Slot& slot, std::int64_t now_ns) const {
          slot.posted_ns <= now_ns - slot.repeat_interval_ns && MayPost(slot);
 }
 
+// It waits because nothing comes through, be it for failures or because Discord only ever asks to wait.
+bool DiscordPlanner::IsTooOld(const Slot& slot, std::int64_t now_ns) const {
+  const std::int64_t since_ns =
+      failures_ > 0 ? slot.waiting_since_ns : std::max(slot.waiting_since_ns, limited_since_ns_.value_or(now_ns));
+  return slot.Dirty() && now_ns - since_ns >= options_.max_age_ns;
+}
+
 void DiscordPlanner::Sweep(std::int64_t now_ns) {
   std::vector<SlotId> ids;
   for (const auto& [id, slot] : slots_) {
     const bool over = slot.is_fold && !slot.Dirty() && !OpenForMembers(slot, now_ns);
-    const bool too_old = slot.Dirty() && failures_ > 0 && now_ns - slot.waiting_since_ns >= options_.max_age_ns;
-    if (over || too_old || RepeatDue(slot, now_ns)) ids.push_back(id);
+    if (over || IsTooOld(slot, now_ns) || RepeatDue(slot, now_ns)) ids.push_back(id);
   }
   for (const SlotId id : ids) {
     const auto it = slots_.find(id);

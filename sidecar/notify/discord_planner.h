@@ -131,7 +131,7 @@ class DiscordPlanner : public Planner {
   void Replace(SlotId old_id, Reason reason, std::int64_t now_ns);
   void MoveMembers(SlotId from, SlotId to);
   bool OpenForMembers(const Slot& slot, std::int64_t now_ns) const;
-  bool MakeRoom();
+  bool MakeRoom(bool for_message);
 
   // discord_planner_store.cc
   void Encode(const Slot& slot, bool under_way, std::string* out) const;
@@ -158,6 +158,7 @@ class DiscordPlanner : public Planner {
   void Show(SlotId id, const Tracked& changed, bool urgent, std::int64_t now_ns);
   void Touch(Slot* slot, bool urgent, std::int64_t now_ns);
   void Sweep(std::int64_t now_ns);
+  bool IsTooOld(const Slot& slot, std::int64_t now_ns) const;
   bool RepeatDue(const Slot& slot, std::int64_t now_ns) const;
   bool AllResolved(const Slot& slot) const;
   std::vector<const core::Incident*> MembersOf(const Slot& slot) const;
@@ -195,7 +196,8 @@ class DiscordPlanner : public Planner {
   std::map<std::string, SavedIncident> saved_incidents_;
   std::optional<InFlight> in_flight_;
   RateLimiter limiter_;
-  int failures_ = 0;  // in a row, of the receiver
+  int failures_ = 0;                              // in a row, of the receiver
+  std::optional<std::int64_t> limited_since_ns_;  // nothing but 429 since then
   std::int64_t backing_off_until_ns_ = INT64_MIN;
   std::string guild_id_;  // of the webhook; links need it
   std::optional<std::int64_t> guild_asked_ns_;

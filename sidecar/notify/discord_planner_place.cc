@@ -152,7 +152,7 @@ void DiscordPlanner::Replace(SlotId old_id, Reason reason, std::int64_t now_ns) 
   old_slot.shown_revision = old_slot.revision;
 }
 
-bool DiscordPlanner::MakeRoom() {
+bool DiscordPlanner::MakeRoom(bool for_message) {
   if (incidents_.size() < options_.max_incidents) return true;
   const auto untold = std::find_if(incidents_.begin(), incidents_.end(), [](const auto& entry) {
     return entry.second.slot == 0 && !entry.second.direction.routed;
@@ -161,15 +161,20 @@ bool DiscordPlanner::MakeRoom() {
     incidents_.erase(untold);
     return true;
   }
-  const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const auto& entry) {
-    const Slot& slot = entry.second;
-    const bool idle = !in_flight_ || in_flight_->slot != entry.first;
-    return idle && !slot.posted && slot.successor == 0 && !slot.members.empty() && AllResolved(slot);
-  });
-  if (it == slots_.end()) return false;
-  counters_.dropped += it->second.members.size();
-  Retire(it->first);
-  return true;
+  // What is over and was never posted; for what is to be told also what is over and waits for its last edit.
+  for (const bool posted : {false, true}) {
+    if (posted && !for_message) break;
+    const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const auto& entry) {
+      const Slot& slot = entry.second;
+      const bool idle = !in_flight_ || in_flight_->slot != entry.first;
+      return idle && slot.posted == posted && slot.successor == 0 && !slot.members.empty() && AllResolved(slot);
+    });
+    if (it == slots_.end()) continue;
+    if (it->second.Dirty()) counters_.dropped += it->second.members.size();
+    Retire(it->first);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace spanwatch::notify

@@ -138,6 +138,7 @@ void DiscordPlanner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64
   const InFlight sent = *std::exchange(in_flight_, std::nullopt);
   const Outcome outcome = Judge(sent.method, reply);
   if (outcome.verdict != ReplyVerdict::kRateLimited) {
+    limited_since_ns_.reset();
     limiter_.Accepted();
     limiter_.Observe(sent.method, reply, now_ns);
   }
@@ -152,6 +153,7 @@ void DiscordPlanner::OnReply(const Reply& reply, std::int64_t now_ns, std::int64
       return Delivered(sent, outcome, now_ns);
     case ReplyVerdict::kRateLimited:
       ++counters_.rate_limited;
+      if (!limited_since_ns_) limited_since_ns_ = now_ns;
       limiter_.Refused(sent.method, outcome, reply, now_ns);
       if (outcome.global) global_block_ns_ = now_ns + outcome.retry_after_ns;
       return;

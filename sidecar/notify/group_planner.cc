@@ -44,10 +44,7 @@ void GroupPlanner::OnChange(Tracked* tracked, std::int64_t now_ns) {
     Join(tracked, key, now_ns);
   } else if (it != groups_.end()) {
     it->second.members.insert(tracked->incident.id);
-    if (direction.routed) {
-      it->second.interval_ns = direction.group_interval_ns;
-      it->second.repeat_ns = direction.repeat_interval_ns;
-    }
+    SetTimes(direction, &it->second);
   } else if (begun) {  // told once, and its group is gone: its end is still told
     Join(tracked, key, now_ns);
   } else if (!tracked->Fires()) {
@@ -81,6 +78,12 @@ void GroupPlanner::OnNewTarget(std::int64_t) {
   under_way_ = 0;
 }
 
+void GroupPlanner::SetTimes(const Direction& direction, Group* group) {
+  if (!direction.routed) return;
+  group->interval_ns = direction.group_interval_ns;
+  group->repeat_ns = direction.repeat_interval_ns;
+}
+
 void GroupPlanner::Leave(Tracked* tracked) {
   const GroupId id = std::exchange(tracked->group, 0);
   const auto it = groups_.find(id);
@@ -99,8 +102,7 @@ void GroupPlanner::Join(Tracked* tracked, const std::string& key, std::int64_t n
     group.flush_ns = IsJson() ? now_ns : Later(now_ns, direction.group_wait_ns);
   }
   Group& group = groups_.at(it->second);
-  group.interval_ns = direction.group_interval_ns;
-  group.repeat_ns = direction.repeat_interval_ns;
+  SetTimes(direction, &group);
   group.members.insert(tracked->incident.id);
   tracked->group = it->second;
   ++tracked->version;
@@ -146,7 +148,10 @@ void GroupPlanner::Flush(GroupId id, std::int64_t now_ns) {
   group.flush_ns = IsJson() ? INT64_MAX : Later(now_ns, std::max<std::int64_t>(group.interval_ns, 1));
   for (const std::string& member : group.members) Quieten(&incidents_.at(member));
   if (Look(group, now_ns) == Reason::kNothing) {
-    if (IsJson() && group.repeat_ns > 0 && group.sent > 0) group.flush_ns = Later(group.sent_ns, group.repeat_ns);
+    const bool told = IsJson() && group.repeat_ns > 0 && group.sent > 0;
+    const std::int64_t again_ns = told ? Later(group.sent_ns, group.repeat_ns) : INT64_MIN;
+    // Past that nothing repeats it (a budget, a muted one): then the next change is what it waits for.
+    if (again_ns > now_ns) group.flush_ns = again_ns;
     return Clean(id);
   }
   if (!std::exchange(group.pending, true)) {
@@ -172,10 +177,18 @@ void GroupPlanner::Clean(GroupId id) {
   EraseIfEmpty(id);
 }
 
-bool GroupPlanner::Expired(const Group& group, std::int64_t now_ns) const {
-  if (back_off_.failures() == 0 || now_ns - group.pending_since_ns < options_.max_age_ns) return false;
-  return std::none_of(group.members.begin(), group.members.end(),
-                      [&](const std::string& id) { return incidents_.at(id).Fires(); });
+// Gives up ends that could not be told for too long; what fires is told, however old.
+void GroupPlanner::Expire(const Group& group, std::int64_t now_ns) {
+  if (now_ns - group.pending_since_ns < options_.max_age_ns) return;
+  bool given_up = false;
+  for (const std::string& member : std::set<std::string>(group.members)) {
+    Forget(member, [&](const Tracked& tracked, const Level& level) {
+      if (!IsTooOld(tracked, level, now_ns)) return false;
+      given_up = given_up || TellsEnd(group, level);
+      return true;
+    });
+  }
+  counters_.failed += given_up ? 1 : 0;
 }
 
 std::optional<std::string> GroupPlanner::Compose(std::int64_t now_ns, std::vector<Sent>* sent) {
@@ -191,17 +204,16 @@ std::optional<std::string> GroupPlanner::Compose(std::int64_t now_ns, std::vecto
     }
     if (best == groups_.end()) return std::nullopt;
     const auto& [id, group] = *best;
-    const bool expired = Expired(group, now_ns);
-    if (!expired && Look(group, now_ns) != Reason::kNothing) {
+    Expire(group, now_ns);
+    if (Look(group, now_ns) != Reason::kNothing) {
       under_way_ = id;
       return IsJson() ? RenderChange(group, sent) : Render(group, now_ns, sent);
     }
     best->second.pending = false;
-    if (IsJson()) best->second.flush_ns = Later(now_ns, group.repeat_ns > 0 ? group.repeat_ns : INT64_MAX);
-    if (expired) {
-      ++counters_.failed;
-      const std::set<std::string> members = group.members;
-      for (const std::string& member : members) Forget(member, [](const Tracked&, const Level&) { return true; });
+    if (IsJson()) {
+      best->second.flush_ns = Later(now_ns, group.repeat_ns > 0 ? group.repeat_ns : INT64_MAX);
+    } else if (group.flush_ns <= now_ns) {  // it waited for longer than an interval
+      best->second.flush_ns = Later(now_ns, std::max<std::int64_t>(group.interval_ns, 1));
     }
     Clean(id);
   }
@@ -237,7 +249,8 @@ std::string GroupPlanner::Render(const Group& group, std::int64_t, std::vector<S
   WebhookGroup message;
   message.receiver = options_.receiver.name;
   const auto odd = [](char c) { return static_cast<unsigned char>(c) < ' '; };
-  message.key = std::any_of(group.key.begin(), group.key.end(), odd) ? GroupKeyText(group.labels) : group.key;
+  const bool unusable = group.key.empty() || std::any_of(group.key.begin(), group.key.end(), odd);
+  message.key = unusable ? GroupKeyText(group.labels) : group.key;
   message.external_url = options_.external_url;
   message.labels = group.labels;
   for (Entry& entry : entries) {

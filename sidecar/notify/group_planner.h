@@ -38,7 +38,8 @@ class GroupPlanner : public AlertPlanner {
     std::string key;
     std::vector<core::NameValue> labels;
     std::set<std::string> members;  // ids of incidents
-    std::int64_t interval_ns = 0, repeat_ns = 0;
+    // As the routing has it; it has none for what it gives to others now, but whose end is still to be told.
+    std::int64_t interval_ns = 60'000'000'000, repeat_ns = 14'400'000'000'000;
     std::int64_t flush_ns = 0;  // when it is looked at next
     std::int64_t sent_ns = 0;   // when its last message went through; of sent > 0
     std::uint64_t sent = 0;     // messages that went through
@@ -60,6 +61,7 @@ class GroupPlanner : public AlertPlanner {
   bool IsJson() const { return options_.receiver.format == core::WebhookFormat::kJson; }
   void Quieten(Tracked* tracked);
   void MarkDue(Tracked* tracked);
+  static void SetTimes(const Direction& direction, Group* group);
   void Leave(Tracked* tracked);
   void Join(Tracked* tracked, const std::string& key, std::int64_t now_ns);
   bool TellsEnd(const Group& group, const Level& level) const;
@@ -67,7 +69,7 @@ class GroupPlanner : public AlertPlanner {
   void Flush(GroupId id, std::int64_t now_ns);
   void Clean(GroupId id);
   void EraseIfEmpty(GroupId id);
-  bool Expired(const Group& group, std::int64_t now_ns) const;
+  void Expire(const Group& group, std::int64_t now_ns);
   std::string Render(const Group& group, std::int64_t now_ns, std::vector<Sent>* sent) const;
   std::string RenderChange(const Group& group, std::vector<Sent>* sent) const;
 

@@ -267,7 +267,9 @@ Outbox::Committed Outbox::Tend() {
 }
 
 DbResult Outbox::DeleteOld() {
-  const std::int64_t consumed = db_.Number("SELECT min(consumed) FROM receivers", 0);
+  // Without receivers nobody waits for any.
+  const std::int64_t consumed =
+      db_.Number("SELECT coalesce(min(consumed), (SELECT max(seq) FROM transitions), 0) FROM receivers", 0);
   for (int i = 0; i < kBatchesATime && updates_deleted_to_ < std::uint64_t(consumed); ++i) {
     SqliteDb::Statement updates = db_.Prepare(
         "DELETE FROM transitions WHERE seq IN (SELECT seq FROM transitions WHERE seq > ? AND seq <= ? AND kind = ? "
@@ -296,7 +298,8 @@ DbResult Outbox::DeleteForSpace() {
 DbResult Outbox::DeleteFirst(std::int64_t written_before_ns) {
   SqliteDb::Statement first = db_.Prepare(
       "DELETE FROM transitions WHERE seq IN (SELECT seq FROM (SELECT seq, written_ns, at_ns FROM transitions "
-      "ORDER BY seq LIMIT ?) WHERE written_ns < ? AND at_ns < ? AND seq <= (SELECT min(consumed) FROM receivers))");
+      "ORDER BY seq LIMIT ?) WHERE written_ns < ? AND at_ns < ? AND seq <= coalesce((SELECT min(consumed) "
+      "FROM receivers), seq))");
   const DbResult result = first.Bind(kBatch).Bind(written_before_ns).Bind(committed_ns_.load()).Step();
   if (result == DbResult::kOk && db_.Changes() > 0) unsynced_ = true;
   return result;

@@ -55,7 +55,7 @@ UrlOutcome JudgeUrl(const Reply& reply, std::int64_t wall_ns) {
 }
 
 void BackOff::Failed(std::int64_t now_ns, std::uint64_t key, std::int64_t retry_after_ns) {
-  ++failures_;
+  if (++failures_ == 1) since_ns_ = now_ns;
   const std::int64_t full = std::min(kLongestBackOff, kFirstBackOff << std::min(failures_ - 1, 6));
   until_ns_ = now_ns + std::max(Jitter(full, key * 1000 + static_cast<std::uint64_t>(failures_)), retry_after_ns);
 }

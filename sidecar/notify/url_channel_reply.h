@@ -36,10 +36,12 @@ class BackOff {
   void Failed(std::int64_t now_ns, std::uint64_t key, std::int64_t retry_after_ns);
   void Answered() { *this = {}; }
   std::int64_t until_ns() const { return until_ns_; }
-  int failures() const { return failures_; }  // in a row
+  int failures() const { return failures_; }           // in a row
+  std::int64_t since_ns() const { return since_ns_; }  // the first of them; of failures() > 0
 
  private:
   int failures_ = 0;
+  std::int64_t since_ns_ = INT64_MIN;
   std::int64_t until_ns_ = INT64_MIN;
 };
 

@@ -89,6 +89,39 @@ TEST_F(AlertmanagerTest, FailuresBackOffAndNothingIsLost) {
   EXPECT_EQ(sent_[5].status, 200);
 }
 
+TEST_F(AlertmanagerTest, WhatIsOverIsGivenUpAfterTheMaximumAgeWhatFiresIsNot) {
+  Fire("a");
+  Fire("b");
+  Send();
+  for (int i = 0; i < 200; ++i) script_.push_back(Status(503));
+  Resolve("a");
+  RunFor(59 * kMinute);
+  EXPECT_EQ(planner_->counters().failed, 0u);
+  EXPECT_EQ(StateOf("a"), "waiting");
+  RunFor(3 * kMinute);
+  EXPECT_EQ(planner_->counters().failed, 1u);
+  EXPECT_EQ(StateOf("a"), "(unknown)");
+  script_.clear();
+  RunFor(2 * kMinute);
+  EXPECT_EQ(Alerts(sent_.size() - 1), "b/warning+240");
+}
+
+TEST_F(AlertmanagerTest, WhatFiresHasRoomThoughTheEndsOfOthersWait) {
+  options_.max_incidents = 3;
+  Begin();
+  for (const char* id : {"a", "b", "c"}) Fire(id);
+  Send();
+  script_ = {Status(503)};
+  for (const char* id : {"b", "a", "c"}) {
+    now_ += kSec;
+    Resolve(id);
+  }
+  Fire("d");
+  EXPECT_EQ(planner_->counters().dropped, 1u);
+  RunFor(kMinute);
+  EXPECT_EQ(Alerts(sent_.size() - 1).substr(0, 11), "a/warning-1") << "b, which was over first, made room";
+}
+
 TEST_F(AlertmanagerTest, RefusedIsCountedAndTriedWithTheNextInterval) {
   script_ = {Status(400), Status(400)};
   Fire("a");

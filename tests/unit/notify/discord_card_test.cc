@@ -63,6 +63,33 @@ TEST(DiscordCard, ResolvedIsGreenWithItsLength) {
   EXPECT_EQ(Field(card, "Severity"), "critical");
 }
 
+TEST(DiscordCard, LargeCountsAreShownAsPeopleSayThem) {
+  auto incident = MakeIncident("a");
+  incident.measure = "tokens";
+  incident.unit = core::Unit::kCount;
+  incident.value = incident.worst_value = 1'500'000;
+  incident.threshold = 900'000;
+  incident.window_ns = 86'400 * kSec;
+  incident.count = 12'345;
+  incident.lost_spans = 1'200'000;
+  const Json card = Json::parse(RenderCard(incident, Context()));
+  EXPECT_EQ(Field(card, "Value"), "**1.5 M**, limit 900 k");
+  EXPECT_EQ(Field(card, "How often"), "12.3 k spans in 1 d");
+  EXPECT_EQ(Field(card, "Lost spans"), "1.2 M lost: the numbers may be too low");
+  const Json fold = Json::parse(RenderFold({{}, {&incident}}, Context()));
+  EXPECT_NE(fold["embeds"][0]["description"].get<std::string>().find(", 1.5 M"), std::string::npos);
+}
+
+TEST(DiscordCard, ARuleWithoutTextsSaysWhatItMeasures) {
+  auto incident = MakeIncident("a");
+  incident.annotations.clear();
+  incident.measure = "tokens";
+  incident.window_ns = 86'400 * kSec;
+  EXPECT_EQ(Json::parse(RenderCard(incident, Context()))["embeds"][0]["description"], "tokens of the last 1 d");
+  incident.annotations = {{"description", "who pays for this?"}};
+  EXPECT_EQ(Json::parse(RenderCard(incident, Context()))["embeds"][0]["description"], "who pays for this?");
+}
+
 TEST(DiscordCard, CriticalWindowsLossesAndHistory) {
   auto incident = MakeIncident("a", Severity::kCritical);
   incident.unit = core::Unit::kRatio;

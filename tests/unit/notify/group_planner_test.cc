@@ -225,6 +225,22 @@ TEST_F(GroupTest, EndWhileItFailsIsTold) {
   EXPECT_EQ(Alerts(1), "resolved a/warning");
 }
 
+TEST_F(GroupTest, WhatIsOverIsGivenUpAfterTheMaximumAgeWhatFiresIsNot) {
+  Fire("a");
+  Fire("b");
+  RunFor(30 * kSec);
+  for (int i = 0; i < 200; ++i) script_.push_back(Status(i % 2 == 0 ? 503 : 429));
+  Resolve("a");
+  Fire("c");
+  RunFor(300 * kSec + 3700 * kSec);
+  EXPECT_EQ(planner_->counters().failed, 1u);
+  EXPECT_EQ(StateOf("a"), "(unknown)");
+  script_.clear();
+  RunFor(120 * kSec);
+  EXPECT_EQ(Alerts(sent_.size() - 1), "firing b/warning, firing c/warning");
+  EXPECT_EQ(planner_->counters().failed, 1u);
+}
+
 TEST_F(GroupTest, RefusedWaitsForTheNextInterval) {
   script_ = {Status(400), Status(200), Status(422)};
   Fire("a");
@@ -325,6 +341,18 @@ TEST_F(GroupTest, BoundedInIncidents) {
   EXPECT_EQ(sent_.at(0).body["alerts"].size(), 10u);
 }
 
+TEST_F(GroupTest, WhatFiresHasRoomThoughTheEndsOfOthersWait) {
+  options_.max_incidents = 3;
+  Begin();
+  for (const char* id : {"a", "b", "c"}) Fire(id);
+  RunFor(30 * kSec);
+  for (const char* id : {"b", "a", "c"}) Resolve(id);
+  Fire("d");
+  EXPECT_EQ(planner_->counters().dropped, 1u);
+  RunFor(300 * kSec);
+  EXPECT_EQ(Alerts(1), "firing d/warning, resolved b/warning, resolved c/warning");
+}
+
 TEST_F(GroupTest, WaitingIsWhatIsDue) {
   Fire("a");
   EXPECT_EQ(planner_->Waiting(true), 0u);
@@ -411,6 +439,21 @@ TEST_F(JsonTest, RefusedIsDropped) {
   Resolve("a");
   Send();
   EXPECT_EQ(Transitions(), "firing/warning resolved/warning");
+}
+
+TEST_F(JsonTest, WhatIsOverIsGivenUpAfterTheMaximumAge) {
+  for (int i = 0; i < 400; ++i) script_.push_back(Status(503));
+  Fire("a");
+  Fire("b");
+  Send();
+  Resolve("a");
+  RunFor(3800 * kSec);
+  EXPECT_EQ(planner_->counters().failed, 1u);
+  EXPECT_EQ(StateOf("a"), "(unknown)");
+  script_.clear();
+  RunFor(120 * kSec);
+  EXPECT_EQ(sent_.back().body["transition"], "firing");
+  EXPECT_EQ(sent_.back().body["incident"], "b");
 }
 
 TEST_F(JsonTest, MutedThenTold) {

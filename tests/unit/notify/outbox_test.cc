@@ -302,6 +302,22 @@ TEST_F(OutboxTest, TheFileStaysInItsSizeAndTheOldestDeliveredGo) {
   EXPECT_EQ(outbox.GetStatus().given_up, 0u);
 }
 
+TEST_F(OutboxTest, WithoutReceiversTheFileStaysInItsSizeToo) {
+  OutboxOptions options = InFile();
+  options.max_bytes = 1 << 20;
+  Outbox outbox(options);
+  outbox.Open();
+  for (int i = 0; i < 60; ++i) {
+    const auto kind = i % 2 == 0 ? TransitionKind::kFiring : TransitionKind::kUpdated;
+    ASSERT_EQ(outbox.Commit(Many(100 * i, 100 * i + 100, kind)).fresh.size(), 100u);
+    if (i % 7 == 0) outbox.Tend();
+    ASSERT_TRUE(outbox.GetStatus().writable) << i << outbox.GetStatus().problem;
+  }
+  outbox.Close();
+  EXPECT_EQ(Query("SELECT max(at_ns) FROM transitions"), 6000);
+  EXPECT_GT(Query("SELECT min(at_ns) FROM transitions"), 1000);
+}
+
 TEST_F(OutboxTest, UpdatesGoWhenTheyAreConsumedTheRestWhenItIsOld) {
   OutboxOptions options = InFile();
   Outbox outbox(options);

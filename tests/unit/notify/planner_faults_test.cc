@@ -96,6 +96,22 @@ TEST_F(PlannerTest, WhatIsOverIsDroppedAfterTheMaximumAgeWhatFiresIsNot) {
   EXPECT_THAT(TitleOf(messages_.begin()->second), testing::HasSubstr("Alerty"));
 }
 
+TEST_F(PlannerTest, AWebhookThatOnlyEverAsksToWaitHasTheSameMaximumAge) {
+  fault_ = [](const Request&) { return Status(429, R"({"retry_after":30,"global":false})"); };
+  FireAlone("x");
+  FireAlone("y");
+  Add(Alone("x"), TransitionKind::kResolved);
+  RunFor(3500 * kSec);
+  EXPECT_EQ(planner_.TrackedIncidents(), 2u);
+  RunFor(220 * kSec);
+  EXPECT_EQ(planner_.counters().failed, 1u);
+  EXPECT_EQ(planner_.TrackedIncidents(), 1u);
+  fault_ = nullptr;
+  RunFor(120 * kSec);
+  ASSERT_EQ(messages_.size(), 1u);
+  EXPECT_THAT(TitleOf(messages_.begin()->second), testing::HasSubstr("Alerty"));
+}
+
 TEST_F(PlannerTest, APoisonedMessageLetsTheOthersGo) {
   fault_ = [&](const Request& request) {
     return request.body.find("Alertx") != std::string::npos ? Status(500) : Good(request);
@@ -241,6 +257,20 @@ TEST_F(SmallPlannerTest, TheTableIsBounded) {
   }
   EXPECT_LE(planner_.TrackedIncidents(), 8u);
   EXPECT_GE(planner_.counters().dropped, 30u);
+}
+
+TEST_F(SmallPlannerTest, WhatFiresIsToldThoughTheEndsOfOthersWait) {
+  for (int i = 0; i < 8; ++i) FireAlone(std::to_string(i));
+  RunFor(60 * kSec);
+  ASSERT_EQ(messages_.size(), 8u);
+  fault_ = [](const Request&) { return Status(503); };
+  for (int i = 0; i < 8; ++i) Add(Alone(std::to_string(i)), TransitionKind::kResolved);
+  FireAlone("new");
+  EXPECT_EQ(planner_.TrackedIncidents(), 8u);
+  EXPECT_EQ(planner_.counters().dropped, 1u);
+  fault_ = nullptr;
+  RunFor(120 * kSec);
+  EXPECT_THAT(TitleOf(messages_.rbegin()->second), testing::HasSubstr("Alertnew"));
 }
 
 // Random lives and random faults; at the end Discord works: every incident has exactly one message, green, and nothing
