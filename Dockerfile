@@ -25,6 +25,7 @@ RUN groupadd --system --gid 991 spanwatch \
  && install -d -o spanwatch -g spanwatch -m 0750 /run/spanwatch /var/lib/spanwatch
 COPY --from=build /out/ /usr/bin/
 COPY config/docker/spanwatch.yaml /etc/spanwatch/spanwatch.yaml
+COPY config/prices.yaml /etc/spanwatch/prices.yaml
 COPY rules/ /etc/spanwatch/rules/
 # A library that is missing or a mistake in the configuration ends the build here.
 RUN ! ldd /usr/bin/spanwatch /usr/bin/spanwatch-demo | grep "not found" \

@@ -197,6 +197,7 @@ core::AnalysisOptions App::AnalysisOptions() const {
   options.depth_critical = static_cast<std::uint32_t>(thresholds.depth[1]);
   options.memory_warning_bytes = static_cast<std::int64_t>(thresholds.memory_bytes[0]);
   options.memory_critical_bytes = static_cast<std::int64_t>(thresholds.memory_bytes[1]);
+  options.prices = config_.limits.prices;
   return options;
 }
 

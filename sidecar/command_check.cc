@@ -11,8 +11,8 @@ namespace {
 
 int Fail(const std::vector<config::Problem>& problems) {
   PrintProblems(problems);
-  std::fprintf(stderr, "%zu problem%s; keys and ranges: docs/configuration.md, docs/rules.md\n", problems.size(),
-               problems.size() == 1 ? "" : "s");
+  std::fprintf(stderr, "%zu problem%s; keys and ranges: docs/configuration.md, docs/rules.md, docs/llm.md\n",
+               problems.size(), problems.size() == 1 ? "" : "s");
   return kExitFailed;
 }
 

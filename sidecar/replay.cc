@@ -65,10 +65,27 @@ std::vector<std::string> SplitDocuments(std::string bytes, bool json) {
   return documents;
 }
 
+// Whether it is nothing but fields of number 1, as TracesData is: they begin as "\n{" does if the first has 123 bytes.
+bool LooksLikeTracesData(std::string_view bytes) {
+  if (bytes.empty()) return false;
+  while (!bytes.empty()) {
+    std::uint64_t size = 0;
+    std::size_t at = 1;
+    for (int shift = 0; at < bytes.size() && shift < 35; shift += 7) {
+      const auto byte = static_cast<unsigned char>(bytes[at++]);
+      size |= std::uint64_t{byte & 0x7Fu} << shift;
+      if (byte < 0x80) break;
+    }
+    if (bytes[0] != '\n' || at == 1 || size > bytes.size() - at) return false;
+    bytes.remove_prefix(at + size);
+  }
+  return true;
+}
+
 // As the OTLP receiver takes it: turned into protobuf, redacted, cut into records.
 std::vector<std::string> ToRecords(std::string bytes, std::vector<std::string>* problems) {
-  const bool json =
-      bytes.find_first_not_of(" \t\r\n") != std::string::npos && bytes[bytes.find_first_not_of(" \t\r\n")] == '{';
+  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+  const bool json = first != std::string::npos && bytes[first] == '{' && !LooksLikeTracesData(bytes);
   std::vector<std::string> records;
   ingest::OtlpHttpOptions options;
   options.max_body_bytes = kMaxFileBytes;

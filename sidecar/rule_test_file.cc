@@ -43,7 +43,7 @@ Node AsRuleFile(const Node& rules) {
 // The sections that mean what they mean in a configuration.
 config::Config ReadSections(MapReader* file, Problems* problems) {
   Node root = MakeNode(Node::Kind::kMap, file->node().at);
-  for (const char* key : {"thresholds", "store"}) {
+  for (const char* key : {"thresholds", "store", "prices"}) {
     if (const Node* node = file->Find(key)) root.fields.push_back({key, node->at, *node});
   }
   return config::ReadSettings(root, {false, false}, problems).config;

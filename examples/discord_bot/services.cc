@@ -13,7 +13,7 @@
 namespace bot {
 namespace {
 
-constexpr char kModel[] = "gemini-1.5-pro";
+constexpr char kModel[] = "gemini-2.5-flash";
 constexpr std::size_t kHistoryLines = 20;
 constexpr int kAttempts = 2;
 

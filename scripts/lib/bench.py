@@ -33,6 +33,10 @@ FIGURES = {
     "sdk_span_4tags_instructions": ("sdk", "the same"),
     "sdk_unsampled_instructions": ("sdk", "the same"),
     "sdk_off_instructions": ("sdk", "the same"),
+    "redact_3tags_ns": ("sdk", "what redaction adds to a span's encoding in the sender, by what the span carries: no budget"),
+    "redact_3texts_ns": ("sdk", "the same"),
+    "redact_3keys_ns": ("sdk", "the same"),
+    "redact_log_ns": ("sdk", "the same"),
     "sdk_rss_mib": ("sdk", "< 10: growth of the traced program with a dead sidecar"),
     "ingest_floor_spans_per_s": ("ingest", "receive and decode only: what the next is compared with"),
     "ingest_spans_per_s": ("ingest", ">= 40 % of ingest_floor_spans_per_s; everything on, with the journal"),
@@ -74,6 +78,13 @@ FIGURES = {
     "rules_hold_max_ms": ("rules", "<= 1: the engine's mutex, 10,000 groups of window rules evaluated each second"),
     "rules_hold_p99_ms": ("rules", "beside it: no budget"),
     "rules_evaluation_ns": ("rules", "CPU time of one group's evaluation: no budget"),
+    "hold_large_trace_max_ms": ("rules", "<= 1: the engine's mutex, while a trace of 100,000 spans comes and completes"),
+    "hold_many_traces_max_ms": ("rules", "<= 1: 200 traces of 500 spans complete at once"),
+    "hold_ill_services_max_ms": ("rules", "<= 1: a thousand services are critical"),
+    "hold_processes_max_ms": ("rules", "<= 1: a thousand processes tell of themselves each second"),
+    "hold_reload_same_max_ms": ("rules", "<= 1: a reload with 10,000 groups, nothing changed"),
+    "hold_reload_changed_max_ms": ("rules", "<= 1: a reload that changes their rule"),
+    "hold_reload_less_room_max_ms": ("rules", "<= 1: a reload that leaves room for 100 of 10,000 traces"),
 }
 PARTS = ["sdk", "ingest", "applied", "overload", "startup", "profile", "alert", "storm", "scrape", "drip", "search", "rss", "store", "rules"]
 CORES = sorted(os.sched_getaffinity(0))
@@ -343,6 +354,7 @@ class Bench(harness.TestCase):
     def Part(self, name):
         if name == "sdk":
             Relay("sdk_bench")
+            Relay("redact_bench")
             CountInstructions()
         elif name == "scrape":
             Relay("scrape_bench")
@@ -350,6 +362,7 @@ class Bench(harness.TestCase):
             Relay("store-bench")
         elif name == "rules":
             Relay("rules-bench")
+            Relay("holds-bench")
         else:
             {"ingest": self.MeasureIngest, "applied": self.MeasureApplied, "overload": self.MeasureOverload,
              "startup": self.MeasureStartup, "profile": lambda: profile_stages.Measure(self, Say, SHAPE_SPANS), "alert": self.MeasureAlert, "drip": self.MeasureDrip,

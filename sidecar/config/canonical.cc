@@ -5,6 +5,7 @@
 #include "sidecar/config/config.h"
 #include "sidecar/config/matcher.h"
 #include "sidecar/config/measures.h"
+#include "sidecar/core/prices.h"
 #include "sidecar/core/span_names.h"
 
 namespace spanwatch::config {
@@ -129,6 +130,31 @@ core::ForwardChoice ForwardFromJson(const Json& json) {
   return forward;
 }
 
+Json PricesToJson(const core::Prices& prices) {
+  Json list = Json::array();
+  for (const core::Price& price : prices.list())
+    list.push_back({price.model, price.from_ns, price.input, price.output, price.cached_input, price.cache_write});
+  return list;
+}
+
+std::shared_ptr<const core::Prices> PricesFromJson(const Json& list) {
+  if (list.size() > core::kMaxPrices) throw std::invalid_argument("too many prices");
+  std::vector<core::Price> prices;
+  for (const Json& entry : list) {
+    core::Price& price = prices.emplace_back();
+    entry.at(0).get_to(price.model);
+    entry.at(1).get_to(price.from_ns);
+    std::size_t at = 2;
+    for (double* const amount : {&price.input, &price.output, &price.cached_input, &price.cache_write}) {
+      entry.at(at++).get_to(*amount);
+      if (!(*amount >= 0 && *amount <= core::kMaxPrice)) throw std::invalid_argument("price of " + price.model);
+    }
+    if (price.model.empty() || price.model.size() > core::kMaxModelBytes)
+      throw std::invalid_argument("name of a model");
+  }
+  return std::make_shared<const core::Prices>(std::move(prices));
+}
+
 Json LimitsToJson(const core::Limits& limits) {
   return {{"max_traces", limits.max_traces},
           {"ttl_ns", limits.ttl_ns},
@@ -196,7 +222,8 @@ std::string CanonicalText(const core::Rule& rule) {
 std::string MakeReload(const Config& config) {
   Json rules = Json::array();
   for (const core::Rule& rule : config.rules->rules) rules.push_back(RuleToJson(rule));
-  const Json json = {{"version", kVersion}, {"limits", LimitsToJson(config.limits)}, {"rules", std::move(rules)}};
+  Json json = {{"version", kVersion}, {"limits", LimitsToJson(config.limits)}, {"rules", std::move(rules)}};
+  if (config.limits.prices != nullptr) json["prices"] = PricesToJson(*config.limits.prices);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -208,7 +235,9 @@ tl::expected<Reload, std::string> ParseReload(std::string_view bytes) {
     auto rules = std::make_shared<core::RuleSet>();
     for (const Json& rule : json.at("rules")) rules->rules.push_back(RuleFromJson(rule));
     if (rules->rules.size() > core::kMaxRules) return tl::make_unexpected("reload record: too many rules");
-    return Reload{std::move(rules), std::make_shared<core::Limits>(LimitsFromJson(json.at("limits")))};
+    core::Limits limits = LimitsFromJson(json.at("limits"));
+    if (json.contains("prices")) limits.prices = PricesFromJson(json.at("prices"));  // older recordings have none
+    return Reload{std::move(rules), std::make_shared<core::Limits>(std::move(limits))};
   } catch (const std::exception& error) {
     return tl::make_unexpected(std::string("reload record: ") + error.what());
   }

@@ -94,7 +94,8 @@ struct Sources {
 // effect.
 tl::expected<Config, std::vector<Problem>> Load(const Sources& sources);
 
-// Checks files of either kind, told apart by their top-level keys: a configuration or a rule file ("groups").
+// Checks files of any kind, told apart by their top-level keys: a configuration, a rule file ("groups") or one of
+// prices ("models").
 std::vector<Problem> CheckFiles(const std::vector<std::string>& paths);
 
 // Rules from text, as `check` and tests need them. `name` stands in problems. `limits` resolves $slow, $depth, ...

@@ -5,6 +5,7 @@
 
 #include "sidecar/config/default_rules.h"
 #include "sidecar/config/layers.h"
+#include "sidecar/config/prices.h"
 #include "sidecar/config/rules.h"
 #include "sidecar/config/settings.h"
 
@@ -100,6 +101,8 @@ std::vector<Problem> CheckFiles(const std::vector<std::string>& paths) {
       RuleReader reader(thresholds, &problems);
       reader.ReadFile(*root);
       reader.Take();
+    } else if (root->Find("models") != nullptr) {
+      ReadPriceFile(*root, &problems);
     } else {
       ReadConfig(*root, {false, false}, &problems);
     }

@@ -75,7 +75,10 @@ void ReadStorm(MapReader* route, Problems* problems, core::Receiver* out) {
 class RouteReader {
  public:
   RouteReader(Config* config, Problems* problems) : config_(config), problems_(problems) {
-    for (const core::Receiver& known : config->routing.receivers) names_.push_back(known.name);
+    for (const core::Receiver& known : config->routing.receivers) {
+      const bool is_new = std::find(names_.begin(), names_.end(), known.name) == names_.end();
+      if (is_new && !known.name.empty()) names_.push_back(known.name);
+    }
   }
 
   // `route` holds what it inherits.

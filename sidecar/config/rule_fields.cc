@@ -47,6 +47,9 @@ void RuleFields::ReadAll(const Thresholds& defaults) {
   if (alert == nullptr) reader.Add(node.at, "", "alert is missing; give the rule a name");
   reader.String("alert", &rule.alert);
   if (rule.alert.size() > kMaxNameBytes) reader.Add(alert->at, "alert", "longer than 128 bytes");
+  if (!rule.alert.empty() && rule.alert.find_first_not_of(" \t\n") == std::string::npos) {
+    reader.Add(alert->at, "alert", "is blank; give the rule a name");
+  }
   HintAtForeignKeys();
   const bool measure_known = ReadMeasure();
   if (measure_known) {

@@ -131,7 +131,8 @@ std::vector<std::string> CheckTemplate(const std::string& text, const core::Rule
   while (!rest.empty()) {
     const core::TemplatePiece piece = core::TakeTemplatePiece(&rest);
     if (!piece.is_value) {
-      if (piece.text.find("{{") != std::string_view::npos) mistakes.emplace_back("{{ without }}");
+      if (piece.text.find("{{") != std::string_view::npos)
+        mistakes.emplace_back("a {{ that no }} ends; allowed: {{ name }}, {{ name | format }}");
     } else if (!Has(names, piece.name)) {
       mistakes.push_back(UnknownName(piece.name, rule));
     } else if (piece.text.find('|') != std::string_view::npos &&

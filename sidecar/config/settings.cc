@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "sidecar/config/address.h"
+#include "sidecar/config/prices.h"
 #include "sidecar/core/span_names.h"
 
 namespace spanwatch::config {
@@ -299,6 +300,8 @@ Settings ReadSettings(const Node& root, const SettingsOptions& options, Problems
   ReadRouting(&top, config, problems);
   ReadForward(section("forward"), options, config, problems);
   ReadWatchdog(section("watchdog"), options, config, problems);
+  config->limits.prices = ReadPrices(&top, problems);
+  top.Hint("models", "prices stand in a file of their own; name it under \"prices:\"");
   top.Hint("groups", "rules stand in files of their own; list those under \"rules:\"");
   if (const Node* rules = top.Find("rules")) {
     settings.has_rules = true;

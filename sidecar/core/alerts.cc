@@ -217,7 +217,7 @@ void Alerts::Render(Active* active) const {
   const std::string value = FormatValue(incident.value, incident.unit);
   const std::string worst = FormatValue(incident.worst_value, incident.unit);
   const std::string threshold = FormatValue(incident.threshold, incident.unit);
-  const std::string count = std::to_string(incident.count);
+  const std::string count = FormatValue(static_cast<double>(incident.count), Unit::kCount);
   const std::string severity = ToString(incident.peak_severity);
   const std::string trace = incident.worst_trace.IsValid() ? incident.worst_trace.ToHex() : std::string();
   const std::string window =

@@ -180,10 +180,16 @@ class Alerts {
     double trace_duration_ns = 0;
     std::string_view last_error, issues;
   };
-  struct Pass {  // over the groups, then the timers, of one tick
+  struct ServiceToJudge {
+    std::uint32_t rule = 0, service = 0;
+    Subject subject;
+  };
+  struct Pass {  // over rules, services, groups, then the timers, of one tick
     bool running = false, timers = false;
     std::int64_t now_ns = 0;
-    std::size_t group = 0, active = 0;
+    std::uint32_t rule = 0;
+    std::vector<ServiceToJudge> services;
+    std::size_t service = 0, group = 0, active = 0;
     std::vector<std::int64_t> next;  // by rule that is due: when again; 0: not due
   };
 
@@ -214,8 +220,10 @@ class Alerts {
   void NoteTrace(const SpanView& span, double value, Group* group);
   void Turn(std::int64_t now_ns, Group* group);
   // --- alerts_window.cc
-  void BeginPass(std::int64_t now_ns, const World& world);
+  void BeginPass(std::int64_t now_ns);
   void EndPass();
+  bool RunRules(const World& world, std::size_t* budget);
+  bool RunServices(const World& world, std::size_t* budget);
   bool RunGroups(const World& world, std::size_t* budget);
   bool RunTimers(std::size_t* budget);
   void EvaluateGroup(std::int64_t now_ns, const World& world, Group* group);
@@ -223,7 +231,7 @@ class Alerts {
   double BurnRate(std::int64_t now_ns, const Group& group, const WindowSlots::Counts& all) const;
   void Want(std::uint32_t rule, std::int64_t at_ns);
   void WantNext(std::int64_t now_ns, const Group& group, double value);
-  bool EvaluateHealth(std::int64_t now_ns, std::uint32_t rule, const Health& health);
+  bool ListServices(std::uint32_t rule, const Health& health);
   bool EvaluateReading(std::int64_t now_ns, std::uint32_t rule, const Subject& subject, std::string_view texts,
                        std::uint64_t key, const Reading& reading);
   static bool Holds(const Rule& rule, Severity level, Severity severity, double value, const Level& state);
@@ -263,6 +271,7 @@ class Alerts {
   std::uint64_t Count(AlertState state) const;
   void Sweep();
   void Fail(std::int64_t now_ns, std::uint32_t rule, RuleFailure failure);
+  void FailUnpriced(std::int64_t now_ns, std::uint32_t rule, std::string_view model);
   // --- alerts_checkpoint.cc
   void SaveGroup(const Group& group, CodecWriter* out) const;
   bool LoadGroup(CodecReader* in, std::size_t operations, std::uint32_t number);

@@ -128,6 +128,7 @@ void Alerts::SaveStates(CodecWriter* out) const {
     out->U64(state.uid).U64(state.evaluations).I64(state.evaluated_ns).I64(state.failed_ns);
     out->U64(static_cast<std::uint64_t>(state.failure));
     for (const std::uint64_t times : state.failures) out->U64(times);
+    out->Text(state.unpriced_model);
   }
 }
 
@@ -140,6 +141,7 @@ bool Alerts::LoadStates(CodecReader* in) {
     state.failed_ns = std::clamp<std::int64_t>(in->I64(), 0, kMostNs);
     state.failure = static_cast<RuleFailure>(in->Below(kRuleFailures));
     for (std::uint64_t& times : state.failures) times = in->U64();
+    state.unpriced_model = in->Text();
   }
   return in->ok();
 }

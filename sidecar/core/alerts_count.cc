@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "sidecar/core/alerts.h"
+#include "sidecar/core/model_call.h"
+#include "sidecar/core/utf8.h"
 
 namespace spanwatch::core {
 namespace {
@@ -32,9 +34,15 @@ void Alerts::CountPerSpan(std::int64_t now_ns, const Subject& subject, const Tag
   const RuleInfo& info = infos_[index];
   double amount = span.weight;
   if (info.counting == Counting::kAmount) {
-    const std::optional<double> told = source.measure == Measure::kCost ? CostOf(tags) : TokensOf(tags);
-    const bool unpriced = !told && source.measure == Measure::kCost && TokensOf(tags);
-    if (unpriced && (!info.matches_tags || TagsApply(source, tags))) Fail(now_ns, index, RuleFailure::kUnpriced);
+    const TokenUse use = UseOf(tags);
+    std::optional<double> told;
+    if (source.measure == Measure::kCost) {
+      told = CostOf(tags, use, limits_.prices.get(), span.end_ns);
+    } else if (use.Any()) {
+      told = use.Sum();
+    }
+    if ((!told && !use.Any()) || IsWrapper(tags)) return;
+    if (!told && (!info.matches_tags || TagsApply(source, tags))) FailUnpriced(now_ns, index, ModelOf(tags));
     if (!told) return;
     amount *= *told;
   }
@@ -93,9 +101,9 @@ void Alerts::CountIn(std::int64_t now_ns, const SpanView& span, double amount, G
       slot.part += amount;
   }
   if (failed) {
-    group->last_error.assign(span.error_type.substr(0, 100));
+    group->last_error.assign(CutUtf8(span.error_type, 100));
     if (!span.error_type.empty() && !span.error_message.empty()) group->last_error += ": ";
-    group->last_error += span.error_message.substr(0, 200);
+    group->last_error += CutUtf8(span.error_message, 200);
     Weigh(group);
   }
   if (counting <= Counting::kFailed) NoteTrace(span, 0, group);

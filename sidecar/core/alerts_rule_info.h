@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "sidecar/core/rule.h"
 #include "sidecar/core/span_batch.h"
@@ -53,6 +54,7 @@ struct RuleState {
   std::int64_t evaluated_ns = 0, failed_ns = 0;
   RuleFailure failure = RuleFailure::kGroups;  // the latest
   std::array<std::uint64_t, kRuleFailures> failures{};
+  std::string unpriced_model;  // of the latest span without a price
 };
 
 }  // namespace spanwatch::core

@@ -3,13 +3,23 @@
 #include <numeric>
 
 #include "sidecar/core/alerts.h"
+#include "sidecar/core/prices.h"
+#include "sidecar/core/utf8.h"
 
 namespace spanwatch::core {
 namespace {
 
-std::string Explain(RuleFailure failure, std::uint64_t times) {
+std::string ExplainUnpriced(const RuleState& state, const std::string& count) {
+  const std::string model =
+      state.unpriced_model.empty() ? "a span that names none" : "\"" + state.unpriced_model + "\"";
+  return "a span told tokens and no price of its model is known, " + count + " times (the latest: " + model +
+         "); they are not in the sum. Add the price to the file that the configuration names under prices";
+}
+
+std::string Explain(const RuleState& state) {
+  const std::uint64_t times = state.failures[static_cast<std::size_t>(state.failure)];
   const std::string count = std::to_string(times);
-  switch (failure) {
+  switch (state.failure) {
     case RuleFailure::kGroups:
       return "too many groups: there was no room for another one, " + count +
              " times; what belongs to it is not judged. Group by fewer labels, or by ones with fewer values";
@@ -19,7 +29,7 @@ std::string Explain(RuleFailure failure, std::uint64_t times) {
     case RuleFailure::kNotFinite:
       return "a value was not a finite number, " + count + " times; it was not judged";
     case RuleFailure::kUnpriced:
-      return count + " spans told tokens and no cost: no price is known for them, and they are not in the sum";
+      return ExplainUnpriced(state, count);
     case RuleFailure::kSketch:
       break;
   }
@@ -35,6 +45,11 @@ void Alerts::Fail(std::int64_t now_ns, std::uint32_t index, RuleFailure failure)
   state.failed_ns = now_ns;
 }
 
+void Alerts::FailUnpriced(std::int64_t now_ns, std::uint32_t index, std::string_view model) {
+  Fail(now_ns, index, RuleFailure::kUnpriced);
+  if (states_[index].unpriced_model != model) states_[index].unpriced_model = CutUtf8(model, kMaxModelBytes);
+}
+
 std::vector<RuleStatus> Alerts::ShowRules(std::int64_t now_ns) const {
   std::vector<RuleStatus> shown;
   for (std::uint32_t i = 0; i < rules_->rules.size(); ++i) {
@@ -44,7 +59,7 @@ std::vector<RuleStatus> Alerts::ShowRules(std::int64_t now_ns) const {
     status.group = rule(i).group;
     status.alert = rule(i).alert;
     status.ok = state.failed_ns == 0 || now_ns - state.failed_ns >= kRuleFailureShownNs;
-    if (!status.ok) status.last_error = Explain(state.failure, times(state.failure));
+    if (!status.ok) status.last_error = Explain(state);
     status.evaluations = state.evaluations;
     status.last_evaluation_ns = state.evaluated_ns;
     status.failures = std::accumulate(state.failures.begin(), state.failures.end(), std::uint64_t{0});

@@ -6,8 +6,9 @@
 namespace spanwatch::core {
 namespace {
 
-constexpr std::size_t kMaxLookedAt = 20'000;  // spans of a trace in which repeated calls are looked for
-constexpr std::uint32_t kRepeatedCalls = 5;   // fewer are not repeated, as the analysis has it
+// Spans of a trace in which repeated calls are looked for: half a millisecond.
+constexpr std::size_t kMaxLookedAt = 10'000;
+constexpr std::uint32_t kRepeatedCalls = 5;  // fewer are not repeated, as the analysis has it
 
 }  // namespace
 

@@ -9,8 +9,10 @@
 namespace spanwatch::core {
 namespace {
 
-// What one hold may do, and what its parts cost: a group that is not due, one that is, one with sketches, a transition.
-constexpr std::size_t kBudget = 1500, kSkipCost = 1, kGroupCost = 5, kSketchCost = 150, kTransitionCost = 25;
+// What one hold may do, and what its parts cost: a group that is not due, one that is, one with sketches, a service
+// whose issues are put into words, a transition.
+constexpr std::size_t kBudget = 1500, kSkipCost = 1, kGroupCost = 5, kSketchCost = 150, kServiceCost = 10,
+                      kTransitionCost = 25;
 constexpr double kBudgetRelease = 0.9;
 
 double QuantileOf(Measure measure) {
@@ -184,7 +186,7 @@ std::vector<std::uint32_t> Alerts::FirstOperations() const {
 }
 
 // Services that are not well or have an incident, in order of their numbers. False: there are none.
-bool Alerts::EvaluateHealth(std::int64_t now_ns, std::uint32_t index, const Health& health) {
+bool Alerts::ListServices(std::uint32_t index, const Health& health) {
   std::map<std::uint32_t, Subject> services;
   for (const auto& active : active_) {
     if (active->rule == index && active->subject.operation != kNone)
@@ -196,14 +198,24 @@ bool Alerts::EvaluateHealth(std::int64_t now_ns, std::uint32_t index, const Heal
     services[i] = {first[i], SpanKind::kUnspecified, StatusCode::kUnset};
   }
   for (const auto& [number, subject] : services) {
-    if (!Applies(rule(index), subject)) continue;
-    const Health::Verdict verdict = health.VerdictOf(number);
-    const std::string issues = health.Issues(number);
-    const Reading reading{
-        static_cast<double>(verdict.status), verdict.spans, true, verdict.trace, verdict.span, 0, {}, issues};
-    EvaluateReading(now_ns, index, subject, "", KeyOf(index, subject, ""), reading);
+    if (Applies(rule(index), subject)) pass_.services.push_back({index, number, subject});
   }
   return !services.empty();
+}
+
+bool Alerts::RunServices(const World& world, std::size_t* budget) {
+  for (; pass_.service < pass_.services.size(); ++pass_.service) {
+    if (*budget == 0) return true;
+    const auto& [index, number, subject] = pass_.services[pass_.service];
+    const std::size_t before = transitions_.size();
+    const Health::Verdict verdict = world.health.VerdictOf(number);
+    const std::string issues = world.health.Issues(number);
+    const Reading reading{
+        static_cast<double>(verdict.status), verdict.spans, true, verdict.trace, verdict.span, 0, {}, issues};
+    EvaluateReading(pass_.now_ns, index, subject, "", KeyOf(index, subject, ""), reading);
+    Spend(kServiceCost + (transitions_.size() - before) * kTransitionCost, budget);
+  }
+  return false;
 }
 
 // The rule is to be looked at again at `at_ns`, if not before.
@@ -279,14 +291,24 @@ bool Alerts::RunTimers(std::size_t* budget) {
   return false;
 }
 
-void Alerts::BeginPass(std::int64_t now_ns, const World& world) {
+void Alerts::BeginPass(std::int64_t now_ns) {
   pass_.running = true;
   pass_.timers = false;
   pass_.now_ns = now_ns;
+  pass_.services.clear();
+  pass_.service = 0;
   pass_.group = groups_.size();
   pass_.active = 0;
+  pass_.rule = 0;
   pass_.next.assign(next_evaluation_.size(), 0);
-  for (std::uint32_t i = 0; i < next_evaluation_.size(); ++i) {
+}
+
+// Begins with each rule that is due: what there is to look at.
+bool Alerts::RunRules(const World& world, std::size_t* budget) {
+  const std::int64_t now_ns = pass_.now_ns;
+  for (; pass_.rule < next_evaluation_.size(); ++pass_.rule) {
+    if (*budget == 0) return true;
+    const std::uint32_t i = pass_.rule;
     if (next_evaluation_[i] > now_ns) continue;
     pass_.next[i] = INT64_MAX;
     pass_.group = 0;
@@ -299,9 +321,12 @@ void Alerts::BeginPass(std::int64_t now_ns, const World& world) {
       const bool silence = rule(i).measure == Measure::kProcessSilentFor;
       if (world.ledger.HasLiving()) Want(i, now_ns + std::max(infos_[i].interval_ns, silence ? wait : 0));
     }
-    if (rule(i).measure == Measure::kServiceHealth && EvaluateHealth(now_ns, i, world.health))
-      Want(i, now_ns + infos_[i].interval_ns);
+    const bool health = rule(i).measure == Measure::kServiceHealth;
+    if (health && ListServices(i, world.health)) Want(i, now_ns + infos_[i].interval_ns);
+    if (infos_[i].per_service || health)
+      Spend(kBudget, budget);  // one such rule a hold: there may be a thousand of them
   }
+  return false;
 }
 
 void Alerts::EndPass() {
@@ -322,10 +347,12 @@ bool Alerts::Advance(std::int64_t now_ns, const World& world) {
     if (!health_rules_.empty() && world.health.unhealthy() > 0) wake(health_rules_);
     if (!process_rules_.empty() && world.ledger.HasLiving()) wake(process_rules_);
     if (now_ns < NextDue()) return false;
-    BeginPass(now_ns, world);
+    BeginPass(now_ns);
   }
   std::size_t budget = kBudget;
-  if (RunGroups(world, &budget) || RunTimers(&budget)) return true;
+  if (RunRules(world, &budget) || RunServices(world, &budget) || RunGroups(world, &budget) || RunTimers(&budget)) {
+    return true;
+  }
   EndPass();
   return false;
 }

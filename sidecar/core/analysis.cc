@@ -22,7 +22,7 @@ TraceAnalysis Analyse(const TraceCopy& trace, const AnalysisOptions& options) {
   analysis::Calls(tree, options, &out);
   analysis::Errors(tree, &out);
   analysis::Memory(tree, options, &out);
-  analysis::Llm(tree, &out);
+  analysis::Llm(tree, options, &out);
   analysis::Insights(tree, options, &out);
   analysis::Recommendations(tree, options, &out);
   return out;

@@ -6,6 +6,7 @@
 #define SPANWATCH_SIDECAR_CORE_ANALYSIS_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "sidecar/core/snapshot.h"
 
 namespace spanwatch::core {
+
+class Prices;  // prices.h
 
 inline constexpr std::uint32_t kNoSpan = UINT32_MAX;
 inline constexpr std::size_t kMaxInsights = 10;
@@ -31,6 +34,7 @@ struct AnalysisOptions {
   std::int64_t memory_warning_bytes = std::int64_t{100} << 20, memory_critical_bytes = std::int64_t{500} << 20;
   std::uint32_t repeated_calls = 5;       // this many and more are repeated
   std::vector<OperationHistory> history;  // may be empty: then nothing is said about the last hour
+  std::shared_ptr<const Prices> prices;   // of language models; null: only what spans themselves say they cost
 };
 
 // One span in the tree that is analysed.
@@ -127,8 +131,9 @@ struct ModelUse {
   std::uint32_t calls = 0;  // spans that report tokens or are model calls, counted once if they wrap each other
   // Sums over the calls that tell; null: none does.
   std::optional<std::int64_t> input_tokens, output_tokens;
-  std::optional<std::int64_t> cached_tokens, reasoning_tokens;  // contained in the totals
-  std::optional<double> cost;
+  std::optional<std::int64_t> cached_tokens, cache_write_tokens, reasoning_tokens;  // contained in the totals
+  std::optional<double> cost;        // US dollars: of the calls whose cost is known
+  std::uint32_t unpriced_calls = 0;  // told tokens, and the price of their model is not known
 };
 
 // Where the critical path of the turn went, by class; a span without a class of its own has that of what it hangs

@@ -100,18 +100,29 @@ class Writer {
         "Most common error: " + Short(types[first].first) + " (" + Count(most, "occurrence") + ").");
   }
 
+  std::string RootCauseText(const ErrorChain& chain) const {
+    const std::uint32_t last = chain.spread.back();
+    std::string text = Name(chain.root_cause) + " failed with " + ErrorText(ErrorOf(chain.root_cause));
+    if (last != chain.root_cause) {
+      text += "; it failed " + Count(chain.spread.size() - 1, "span") + " above it, up to " + Name(last);
+    }
+    if (chain.handled_by != kNoSpan) text += "; " + Name(chain.handled_by) + " went on";
+    return text + ".";
+  }
+
+  // What reached the top first; each sentence once, however often a call was tried again.
   void RootCauses() {
-    for (std::size_t i = 0; i < std::min(out_.error_chains.size(), kOfAKind); ++i) {
-      const ErrorChain& chain = out_.error_chains[i];
-      const bool handled = chain.handled_by != kNoSpan;
-      const std::uint32_t last = chain.spread.back();
-      std::string text = Name(chain.root_cause) + " failed with " + ErrorText(ErrorOf(chain.root_cause));
-      if (last != chain.root_cause) {
-        text += "; it failed " + Count(chain.spread.size() - 1, "span") + " above it, up to " + Name(last);
+    std::vector<std::string> said;
+    for (const bool handled : {false, true}) {
+      for (const ErrorChain& chain : out_.error_chains) {
+        if (said.size() == kOfAKind) return;
+        if ((chain.handled_by != kNoSpan) != handled) continue;
+        std::string text = RootCauseText(chain);
+        if (std::find(said.begin(), said.end(), text) != said.end()) continue;
+        said.push_back(text);
+        Say("root_cause", handled ? InsightSeverity::kWarning : InsightSeverity::kCritical, chain.root_cause,
+            out_.spans[chain.root_cause].duration_ns, std::move(text));
       }
-      if (handled) text += "; " + Name(chain.handled_by) + " went on";
-      Say("root_cause", handled ? InsightSeverity::kWarning : InsightSeverity::kCritical, chain.root_cause,
-          out_.spans[chain.root_cause].duration_ns, text + ".");
     }
   }
 
@@ -178,19 +189,27 @@ class Writer {
       Say("idle", InsightSeverity::kInfo, kNoSpan, out_.idle_ns,
           "For " + Ns(out_.idle_ns) + " of " + Ns(out_.root_duration_ns) + " no span of this trace ran.");
     }
-    if (out_.root != kNoSpan && out_.after_root_ns > out_.root_duration_ns / kNotablePart) {
-      Say("async_work", InsightSeverity::kInfo, out_.root, out_.after_root_ns,
-          "Work went on for " + Ns(out_.after_root_ns) + " after " + Name(out_.root) + " had ended.");
+    if (out_.root == kNoSpan) return;
+    std::int64_t last = tree_.end[out_.root];
+    for (std::uint32_t i = 0; i < tree_.top; ++i) {
+      if (!out_.spans[i].skewed) last = std::max(last, tree_.end[i]);  // what a foreign clock says is no work
+    }
+    const std::int64_t late_ns = last - tree_.end[out_.root];
+    if (late_ns > out_.root_duration_ns / kNotablePart) {
+      Say("async_work", InsightSeverity::kInfo, out_.root, late_ns,
+          "Work went on for " + Ns(late_ns) + " after " + Name(out_.root) + " had ended.");
     }
   }
 
   void Skew() {
     std::uint32_t count = 0, worst = kNoSpan;
     std::int64_t most = 0;
+    bool foreign = false;
     for (std::uint32_t i = 0; i < tree_.top; ++i) {
       if (!out_.spans[i].skewed) continue;
       ++count;
       const std::uint32_t up = tree_.parent[i];
+      foreign = foreign || OtherHost(trace_.spans[i], trace_.spans[up]);
       const std::int64_t by = std::max(tree_.start[up] - tree_.start[i], tree_.end[i] - tree_.end[up]);
       if (by <= most) continue;
       most = by;
@@ -199,7 +218,9 @@ class Writer {
     if (count == 0) return;
     Say("clock_skew", InsightSeverity::kInfo, worst, 0,
         Count(count, "span") + (count == 1 ? " does" : " do") + " not lie within the parent, by up to " + Ns(most) +
-            " (" + Name(worst) + "): clocks differ, times between hosts are uncertain.");
+            " (" + Name(worst) + "): " +
+            (foreign ? "clocks differ, times between hosts are uncertain."
+                     : "one process set these times itself, or its clock was set meanwhile."));
   }
 
   void Incomplete() {
@@ -225,6 +246,10 @@ class Writer {
       std::string tokens = "; " + Count(llm.total.calls, "model call");
       if (llm.total.input_tokens) tokens += ", " + std::to_string(*llm.total.input_tokens) + " tokens in";
       if (llm.total.output_tokens) tokens += ", " + std::to_string(*llm.total.output_tokens) + " tokens out";
+      if (llm.total.cost) {
+        const char* const begin = llm.total.unpriced_calls > 0 ? ", at least " : ", ";
+        tokens += begin + FormatValue(*llm.total.cost, Unit::kDollars);
+      }
       Say("llm_turn", InsightSeverity::kInfo, kNoSpan, part(TurnClass::kGenerating),
           "Of " + Ns(out_.root_duration_ns) + ", generating took " +
               Share(part(TurnClass::kGenerating), out_.root_duration_ns) + ", tools " +

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "sidecar/core/analysis_tree.h"
+#include "sidecar/core/model_call.h"
 
 namespace spanwatch::core::analysis {
 namespace {
@@ -12,9 +13,6 @@ constexpr std::array<std::string_view, 9> kQueueWords = {"queue",   "queued", "q
                                                          "dequeue", "wait",   "waiting",  "throttle"};
 constexpr std::array<std::string_view, 4> kSendWords = {"send", "sending", "publish", "deliver"};
 constexpr std::array<std::string_view, 2> kToolWords = {"tool", "tools"};
-constexpr std::array<std::string_view, 4> kModelCalls = {"chat", "generate_content", "text_completion", "embeddings"};
-constexpr std::array<std::string_view, 4> kCostKeys = {"gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost",
-                                                       "llm.cost.total"};
 constexpr std::array<std::string_view, 4> kFirstTokenEvents = {
     "gen_ai.server.time_to_first_token", "time_to_first_token", "gen_ai.first_token", "first_token"};
 
@@ -45,44 +43,24 @@ bool HasWord(const std::string& words, const List& list) {
   });
 }
 
-std::string_view Model(const SpanCopy& span) {
-  const std::string_view answered = Text(span, "gen_ai.response.model");
-  return answered.empty() ? Text(span, "gen_ai.request.model") : answered;
-}
+std::string_view Model(const SpanCopy& span) { return ModelOf(TagSource(span.attributes)); }
 
-std::optional<std::int64_t> Tokens(const SpanCopy& span, std::initializer_list<std::string_view> keys) {
-  for (const std::string_view key : keys) {
-    const auto value = Integer(span, key);
-    if (value && *value >= 0) return value;
-  }
-  return std::nullopt;
-}
+TokenUse UseOf(const SpanCopy& span) { return core::UseOf(TagSource(span.attributes)); }
 
-struct Usage {
-  std::optional<std::int64_t> input, output;
-  bool Any() const { return input || output; }
-};
-
-Usage UsageOf(const SpanCopy& span) {
-  return {Tokens(span, {"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"}),
-          Tokens(span, {"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"})};
-}
-
-void Add(const SpanCopy& span, const Usage& usage, ModelUse* use) {
-  const auto add = [](std::optional<std::int64_t>* sum, std::optional<std::int64_t> value) {
-    if (value) *sum = std::min(sum->value_or(0), INT64_MAX - *value) + *value;
+void Add(const TokenUse& use, const std::optional<double>& cost, ModelUse* sum) {
+  const auto add = [](std::optional<std::int64_t>* to, const std::optional<double>& value) {
+    if (!value) return;
+    const auto count = static_cast<std::int64_t>(*value);  // of one call: below 2^62
+    *to = std::min(to->value_or(0), INT64_MAX - count) + count;
   };
-  ++use->calls;
-  add(&use->input_tokens, usage.input);
-  add(&use->output_tokens, usage.output);
-  add(&use->cached_tokens, Tokens(span, {"gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cached_tokens"}));
-  add(&use->reasoning_tokens, Tokens(span, {"gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"}));
-  for (const std::string_view key : kCostKeys) {
-    const auto cost = Number(span, key);
-    if (!cost || *cost < 0) continue;
-    use->cost = use->cost.value_or(0) + *cost;
-    break;
-  }
+  ++sum->calls;
+  add(&sum->input_tokens, use.input);
+  add(&sum->output_tokens, use.output);
+  add(&sum->cached_tokens, use.cached_input);
+  add(&sum->cache_write_tokens, use.cache_write);
+  add(&sum->reasoning_tokens, use.reasoning);
+  if (cost) sum->cost = sum->cost.value_or(0) + *cost;
+  if (!cost && use.Any()) ++sum->unpriced_calls;
 }
 
 std::optional<std::int64_t> FirstToken(const SpanCopy& span) {
@@ -104,7 +82,7 @@ std::vector<std::uint32_t> ListCalls(const Tree& tree) {
   std::vector<std::uint32_t> calls;
   for (auto at = tree.top_down.rbegin(); at != tree.top_down.rend(); ++at) {
     const SpanCopy& span = tree.trace->spans[*at];
-    const bool is_call = UsageOf(span).Any() || ClassOf(span, TurnClass::kOther) == TurnClass::kGenerating;
+    const bool is_call = UseOf(span).Any() || ClassOf(span, TurnClass::kOther) == TurnClass::kGenerating;
     if (is_call && !below[*at]) calls.push_back(*at);
     if (is_call || below[*at]) below[tree.parent[*at]] = true;
   }
@@ -114,11 +92,12 @@ std::vector<std::uint32_t> ListCalls(const Tree& tree) {
   return calls;
 }
 
-void CountTokens(const Tree& tree, LlmAnalysis* llm) {
+void CountTokens(const Tree& tree, const Prices* prices, LlmAnalysis* llm) {
   for (const std::uint32_t call : ListCalls(tree)) {
     const SpanCopy& span = tree.trace->spans[call];
-    const Usage usage = UsageOf(span);
+    const TokenUse used = UseOf(span);
     const std::string_view model = Model(span);
+    const std::optional<double> cost = CostOf(TagSource(span.attributes), used, prices, span.end_ns);
     auto use = std::find_if(llm->models.begin(), llm->models.end(),
                             [&](const ModelUse& known) { return known.model == model; });
     constexpr std::size_t kMaxModels = 50;  // further ones count in the total alone
@@ -126,8 +105,8 @@ void CountTokens(const Tree& tree, LlmAnalysis* llm) {
       use = llm->models.insert(use, ModelUse{});
       use->model = model;
     }
-    if (use != llm->models.end()) Add(span, usage, &*use);
-    Add(span, usage, &llm->total);
+    if (use != llm->models.end()) Add(used, cost, &*use);
+    Add(used, cost, &llm->total);
   }
   if (!llm->models.empty()) llm->total.model = llm->models.front().model;
 }
@@ -142,19 +121,19 @@ TurnClass ClassOf(const SpanCopy& span, TurnClass above) {
       HasWord(words, kToolWords)) {
     return TurnClass::kTools;
   }
-  if (Contains(kModelCalls, operation) || (operation.empty() && !Model(span).empty())) return TurnClass::kGenerating;
+  if (IsModelCall(operation) || (operation.empty() && !Model(span).empty())) return TurnClass::kGenerating;
   if (above == TurnClass::kTools || above == TurnClass::kGenerating) return above;
   return span.kind == SpanKind::kProducer || HasWord(words, kSendWords) ? TurnClass::kSending : above;
 }
 
-void Llm(const Tree& tree, TraceAnalysis* out) {
+void Llm(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out) {
   const auto has_any = [](const SpanCopy& span) {
     return std::any_of(span.attributes.begin(), span.attributes.end(),
                        [](const AttributeCopy& attribute) { return attribute.key.starts_with(kPrefix); });
   };
   if (std::none_of(tree.trace->spans.begin(), tree.trace->spans.end(), has_any)) return;
   LlmAnalysis& llm = out->llm.emplace();
-  CountTokens(tree, &llm);
+  CountTokens(tree, options.prices.get(), &llm);
   for (std::uint32_t i = 0; i < tree.top; ++i) {
     const auto first = FirstToken(tree.trace->spans[i]);
     const std::uint32_t known = llm.first_token_span;

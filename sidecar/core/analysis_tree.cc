@@ -105,10 +105,6 @@ void ListChildren(Tree* tree) {
   }
 }
 
-bool OtherHost(const SpanCopy& child, const SpanCopy& parent) {
-  return child.parent_is_remote || child.resource != parent.resource || child.service != parent.service;
-}
-
 void Mark(const Tree& tree, std::uint32_t i, TraceAnalysis* out) {
   SpanAnalysis& marks = out->spans[i];
   const std::uint32_t up = tree.parent[i];
@@ -140,6 +136,10 @@ void NumberOperations(const TraceCopy& trace, Tree* tree) {
 }
 
 }  // namespace
+
+bool OtherHost(const SpanCopy& child, const SpanCopy& parent) {
+  return child.parent_is_remote || child.resource != parent.resource || child.service != parent.service;
+}
 
 Tree BuildTree(const TraceCopy& trace, TraceAnalysis* out) {
   Tree tree;

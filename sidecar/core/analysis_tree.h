@@ -42,11 +42,13 @@ void Rankings(const Tree& tree, TraceAnalysis* out);  // bottlenecks, self times
 void Calls(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out);
 void Errors(const Tree& tree, TraceAnalysis* out);
 void Memory(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out);
-void Llm(const Tree& tree, TraceAnalysis* out);
+void Llm(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out);
 void Insights(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out);
 void Recommendations(const Tree& tree, const AnalysisOptions& options, TraceAnalysis* out);
 
 bool Failed(const SpanCopy& span);
+// Of another process than its parent, so with another clock.
+bool OtherHost(const SpanCopy& child, const SpanCopy& parent);
 const AttributeCopy* FindAttribute(const std::vector<AttributeCopy>& attributes, std::string_view key);
 // The number of an attribute that is one; integer or double.
 std::optional<double> Number(const SpanCopy& span, std::string_view key);

@@ -1,7 +1,6 @@
 #include "sidecar/core/dependencies.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace spanwatch::core {
 namespace {
@@ -78,26 +77,48 @@ void Dependencies::Count(std::uint32_t number, const StoredSpan& child, bool fai
 }
 
 // A pair is counted when the later of its two spans is new. Children mostly come before their parents.
-void Dependencies::OnTrace(std::int64_t now_ns, const Catalog& catalog, Trace* trace) {
+bool Dependencies::OnTrace(std::int64_t now_ns, const Catalog& catalog, Trace* trace, std::uint32_t limit) {
   const auto size = static_cast<std::uint32_t>(trace->spans.size());
-  const std::uint32_t first = std::exchange(trace->mapped, size);
-  if (first >= size || !trace->several_services) return;
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> parents;  // new ones of spans that were here before
-  for (std::uint32_t i = first; i < size; ++i) {
-    const StoredSpan& span = trace->spans[i];
-    if (first > 0 && span.levels_below > 1) parents.emplace_back(span.span_id.value, i);
-    if (!span.parent_id.IsValid() || span.parent_id == span.span_id) continue;
-    const std::uint32_t parent = span.parent != kNone ? span.parent : TraceStore::FindSpan(*trace, span.parent_id);
-    if (parent != kNone) CountPair(now_ns, catalog, trace->spans[parent], span);
+  const std::uint32_t first = trace->mapped;
+  if (first < size && trace->several_services) {
+    if (CountNew(now_ns, catalog, *trace, limit) || CountOld(now_ns, catalog, *trace, limit)) return true;
+    progress_.new_spans = progress_.old_spans = 0;
+    progress_.parents.clear();
   }
-  if (parents.empty()) return;
-  std::sort(parents.begin(), parents.end());
-  for (std::uint32_t i = 0; i < first; ++i) {
-    const StoredSpan& span = trace->spans[i];
+  trace->mapped = size;
+  return false;
+}
+
+bool Dependencies::CountNew(std::int64_t now_ns, const Catalog& catalog, const Trace& trace, std::uint32_t limit) {
+  const auto size = static_cast<std::uint32_t>(trace.spans.size());
+  const std::uint32_t first = trace.mapped, begin = first + progress_.new_spans;
+  const std::uint32_t end = begin + std::min(limit, size - begin);
+  for (std::uint32_t i = begin; i < end; ++i) {
+    const StoredSpan& span = trace.spans[i];
+    if (first > 0 && span.levels_below > 1) progress_.parents.emplace_back(span.span_id.value, i);
+    if (!span.parent_id.IsValid() || span.parent_id == span.span_id) continue;
+    const std::uint32_t parent = span.parent != kNone ? span.parent : TraceStore::FindSpan(trace, span.parent_id);
+    if (parent != kNone) CountPair(now_ns, catalog, trace.spans[parent], span);
+  }
+  progress_.new_spans = end - first;
+  if (end < size) return true;
+  if (begin < size) std::sort(progress_.parents.begin(), progress_.parents.end());
+  return false;
+}
+
+// Children that were here before their parents.
+bool Dependencies::CountOld(std::int64_t now_ns, const Catalog& catalog, const Trace& trace, std::uint32_t limit) {
+  const auto& parents = progress_.parents;
+  if (parents.empty()) return false;
+  const std::uint32_t begin = progress_.old_spans, end = begin + std::min(limit, trace.mapped - begin);
+  for (std::uint32_t i = begin; i < end; ++i) {
+    const StoredSpan& span = trace.spans[i];
     const auto it = std::lower_bound(parents.begin(), parents.end(), std::pair{span.parent_id.value, 0u});
     if (it == parents.end() || it->first != span.parent_id.value) continue;
-    CountPair(now_ns, catalog, trace->spans[it->second], span);
+    CountPair(now_ns, catalog, trace.spans[it->second], span);
   }
+  progress_.old_spans = end;
+  return end < trace.mapped;
 }
 
 void Dependencies::ForgetService(std::uint32_t service) {

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sidecar/core/blocks.h"
@@ -26,8 +27,9 @@ inline constexpr std::size_t kMaxEdges = 2000;  // and one for what is over it
 
 class Dependencies {
  public:
-  // A trace that is complete, perhaps not for the first time: what of it was counted before is not counted again.
-  void OnTrace(std::int64_t now_ns, const Catalog& catalog, Trace* trace);
+  // A trace that is complete, perhaps not for the first time: what of it was counted before is not counted again. Looks
+  // at `limit` spans or a few more; true: there are more, and nothing may change until they were counted.
+  bool OnTrace(std::int64_t now_ns, const Catalog& catalog, Trace* trace, std::uint32_t limit);
   void ForgetService(std::uint32_t service);  // its number is free: others may get it
   std::uint64_t bytes() const;                // by formula
   // Metrics count from here on.
@@ -59,11 +61,19 @@ class Dependencies {
     std::array<Slot, kFives> fives;
   };
 
+  // Of the trace that is being counted: how many of its spans were looked at.
+  struct Progress {
+    std::uint32_t new_spans = 0, old_spans = 0;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> parents;  // new ones, by id, of spans that were here before
+  };
+
   static std::uint64_t KeyOf(std::uint32_t client, std::uint32_t server) {
     return std::uint64_t{client} << 32 | server;
   }
   Edge& EdgeOf(std::uint32_t client, std::uint32_t server);
   Edge& Obtain(std::uint32_t client, std::uint32_t server);
+  bool CountNew(std::int64_t now_ns, const Catalog& catalog, const Trace& trace, std::uint32_t limit);
+  bool CountOld(std::int64_t now_ns, const Catalog& catalog, const Trace& trace, std::uint32_t limit);
   void CountPair(std::int64_t now_ns, const Catalog& catalog, const StoredSpan& parent, const StoredSpan& child);
   template <std::size_t N>
   static void Count(std::uint32_t number, const StoredSpan& child, bool failed, std::array<Slot, N>* slots);
@@ -71,6 +81,7 @@ class Dependencies {
   static Dependency::Window WindowOf(const std::array<Slot, N>& slots, std::uint32_t number);
   std::vector<const Edge*> Sorted() const;
 
+  Progress progress_;
   Blocks<Edge, 3> edges_;
   std::vector<std::uint32_t> free_;
   tsl::robin_map<std::uint64_t, std::uint32_t, U64Hash> index_;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kSlice = 512;  // spans under one hold of the mutex
 constexpr std::size_t kTracesPerHold = 200;
+constexpr std::size_t kLargeTrace = 4096;  // spans from which a trace is judged in several holds
 constexpr std::size_t kMaxMalformedReasons = 32;
 constexpr std::size_t kMaxWaiting = 1000;            // traces that wait for their root's name
 constexpr std::int64_t kRootWaitNs = 3'000'000'000;  // SDKs report a span open after one to two seconds
@@ -88,7 +89,7 @@ void Engine::Impl::ApplyRecord(const RecordHeader& record, const Decoded& decode
       if (decoded.limits != nullptr) limits_ = *decoded.limits;
       alerts_.Configure(record.now_ns, limits_, decoded.rules != nullptr ? decoded.rules : alerts_.rules());
       Configure();
-      store_.MakeRoom(judge_);
+      while (store_.MakeRoom(judge_, kTracesPerHold)) Breathe();
       break;
     }
   }
@@ -120,7 +121,7 @@ void Engine::Impl::RunTicks(std::int64_t now_ns) {
     JudgeOverdue();
     ledger_.Advance(tick);
     overview_.Advance(tick);
-    health_.Advance(tick, catalog_, ledger_);
+    while (health_.Advance(tick, catalog_, ledger_)) Breathe();
     alerts_.NoteLost(ledger_.total_lost());
     if (!alerts_.Advance(tick, {store_.counts(), ledger_, health_})) last_tick_ns_ = tick;
   }
@@ -212,6 +213,7 @@ void Engine::Impl::ApplySpan(const SpanBatch& batch, const SpanView& span, Neigh
   statistics_.Count(now_ns_, &cell, last->service, span);
   overview_.OnSpan(now_ns_, last->operation, last->service, batch, span);
   health_.OnSpan(now_ns_, last->service, span);
+  if (store_.last_tells_model()) gen_ai_.OnSpan(now_ns_, last->service, batch, span, limits_.prices.get());
   if (span.status == StatusCode::kError) {
     const std::uint32_t group = errors_.OnSpan(now_ns_, last->operation, span);
     if (added == TraceStore::Added::kStored) store_.NoteFailure(slot, group);
@@ -307,10 +309,13 @@ void Engine::Impl::JudgeComplete(std::uint32_t slot, bool going) {
   Trace& trace = store_.trace(slot);
   if (trace.spans.empty()) return;
   if (alerts_.OnTrace(now_ns_, true, OpenRoot(trace), &trace)) store_.MarkAlerted(slot);
-  if (!trace.complete) NoteCompleted(trace.id);
   if (!trace.complete) statistics_.CountTrace(trace.depth, trace.spans.size() + trace.truncated, trace.DurationNs());
-  dependencies_.OnTrace(now_ns_, catalog_, &trace);
-  if (trace.errors > 0) errors_.OnTrace(&trace);
+  const bool large = trace.spans.size() > kLargeTrace;
+  if (large) Breathe();
+  while (dependencies_.OnTrace(now_ns_, catalog_, &trace, kLargeTrace)) Breathe();
+  while (trace.errors > 0 && errors_.OnTrace(&trace, kLargeTrace)) Breathe();
+  if (large) Breathe();
+  if (!trace.complete) NoteCompleted(trace.id);
   if (limits_.forward.Any()) Offer(&trace, going);
 }
 

@@ -31,6 +31,8 @@ struct OperationHistory;  // analysis.h
 struct CompletedView;     // completed_view.h
 struct OperationNames;    // names_view.h
 struct RuleStatus;        // rule_status.h
+struct GenAiView;         // gen_ai_view.h
+class Prices;             // prices.h
 
 // Ticks lie on multiples of this engine time.
 inline constexpr std::int64_t kTickNs = 100'000'000;
@@ -61,6 +63,7 @@ struct Limits {
   std::int64_t update_interval_ns = 5'000'000'000;  // kUpdated transitions of an incident at most this often
   double sample_rate = -1;                          // offered to SDKs; negative: theirs
   ForwardChoice forward;
+  std::shared_ptr<const Prices> prices;  // of language models; null: none is known
 };
 
 // A trace that was completed and chosen by Limits::forward. Spans that came late make one more, from `first_span` on.
@@ -136,6 +139,7 @@ class Engine {
   HealthView GetHealth() const;
   DependencyView GetDependencies() const;
   ErrorsView GetErrors() const;
+  GenAiView GetGenAi() const;  // since MarkStart()
   // Of stored spans, and those that were seen in the last hour; by service, then operation.
   std::vector<OperationNames> GetOperations() const;
 

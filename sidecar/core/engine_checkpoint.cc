@@ -5,7 +5,7 @@ namespace spanwatch::core {
 namespace {
 
 // Raised whenever the bytes change their meaning: an older checkpoint is then refused.
-constexpr std::uint64_t kCheckpointVersion = 4;
+constexpr std::uint64_t kCheckpointVersion = 5;
 
 }  // namespace
 
@@ -24,6 +24,7 @@ std::string Engine::Impl::Checkpoint() const NO_THREAD_SAFETY_ANALYSIS {
   health_.Save(&out);
   dependencies_.Save(&out);
   errors_.Save(&out);
+  gen_ai_.Save(&out);
   return bytes;
 }
 
@@ -53,7 +54,7 @@ bool Engine::Impl::Load(CodecReader* in) {
   if (!in->ok() || !catalog_.Load(in) || !statistics_.Load(in) || !store_.LoadNumbers(in)) return false;
   return ledger_.Load(in, catalog_.operation_count()) && alerts_.Load(in, catalog_.operation_count()) &&
          health_.Load(in, catalog_.service_count()) && dependencies_.Load(in, catalog_.service_count()) &&
-         errors_.Load(in, catalog_.operation_count());
+         errors_.Load(in, catalog_.operation_count()) && gen_ai_.Load(in, catalog_.service_count());
 }
 
 // The stored traces name operations by their numbers: these must mean the same in both catalogs.
@@ -80,6 +81,7 @@ bool Engine::Impl::TakeOver(Impl* other) {
   health_ = std::move(other->health_);
   dependencies_ = std::move(other->dependencies_);
   errors_ = std::move(other->errors_);
+  gen_ai_ = std::move(other->gen_ai_);
   return true;
 }
 
@@ -89,6 +91,7 @@ void Engine::Impl::MarkStart() {
   stats_at_start_ = std::move(stats);
   statistics_.Mark();
   dependencies_.Mark();
+  gen_ai_.Mark();
 }
 
 StatsView Engine::Impl::StatsAtStart() const {

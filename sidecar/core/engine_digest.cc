@@ -79,6 +79,11 @@ std::uint64_t Engine::Impl::Digest() const {
     Add(edge.client_side, &out);
     Add(edge.server_side, &out);
   }
+  for (const ModelCalls& model : GetGenAi().models) {
+    out.Add(std::string_view(model.service)).Add(std::string_view(model.model)).Add(model.calls).Add(model.unpriced);
+    for (const std::optional<double>& tokens : model.tokens) out.Add(tokens.value_or(-1));
+    out.Add(model.cost.value_or(-1));
+  }
   MutexLock lock(&mutex_);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
   for (std::uint32_t slot = 0; slot < store_.slot_count(); ++slot) {

@@ -1,4 +1,4 @@
-// The health of services and the map of their calls, for readers.
+// The health of services, the map of their calls and those of language models, for readers.
 #include <algorithm>
 #include <tuple>
 
@@ -47,7 +47,15 @@ DependencyView Engine::Impl::GetDependencies() const {
   return view;
 }
 
+GenAiView Engine::Impl::GetGenAi() const {
+  GenAiView view;
+  MutexLock lock(&mutex_);
+  gen_ai_.Show(catalog_, &view);
+  return view;
+}
+
 HealthView Engine::GetHealth() const { return impl_->GetHealth(); }
 DependencyView Engine::GetDependencies() const { return impl_->GetDependencies(); }
+GenAiView Engine::GetGenAi() const { return impl_->GetGenAi(); }
 
 }  // namespace spanwatch::core

@@ -16,6 +16,7 @@
 #include "sidecar/core/dependencies.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/error_groups.h"
+#include "sidecar/core/gen_ai.h"
 #include "sidecar/core/health.h"
 #include "sidecar/core/ledger.h"
 #include "sidecar/core/mutex.h"
@@ -57,6 +58,7 @@ class Engine::Impl {
   HealthView GetHealth() const EXCLUDES(mutex_);
   DependencyView GetDependencies() const EXCLUDES(mutex_);
   ErrorsView GetErrors() const EXCLUDES(mutex_);
+  GenAiView GetGenAi() const EXCLUDES(mutex_);
   std::uint64_t Generation() const { return generation_.load(std::memory_order_acquire); }
   CompletedView CompletedSince(std::uint64_t after, std::size_t limit) const EXCLUDES(mutex_);
   std::vector<OperationNames> GetOperations() const EXCLUDES(mutex_);
@@ -102,6 +104,11 @@ class Engine::Impl {
   void JudgeOverdue() REQUIRES(mutex_);
   const OpenSpan* OpenRoot(const Trace& trace) const REQUIRES(mutex_);
   void JudgeComplete(std::uint32_t slot, bool going) REQUIRES(mutex_);
+  // Lets readers in amid long work; what is worked on must be fit to be read. They change nothing that Apply() uses.
+  void Breathe() REQUIRES(mutex_) NO_THREAD_SAFETY_ANALYSIS {
+    mutex_.Unlock();
+    mutex_.Lock();
+  }
   void Offer(Trace* trace, bool going) REQUIRES(mutex_);
   void ResolveResource(const SpanBatch& batch, const SpanView& span, Neighbour* last) REQUIRES(mutex_);
   bool Load(CodecReader* in) EXCLUDES(mutex_);
@@ -110,7 +117,8 @@ class Engine::Impl {
   std::int64_t NextSweep() const REQUIRES(mutex_) { return (last_tick_ns_ / kSweepNs + 1) * kSweepNs; }
   // Of statistics that are neither in statistics_ nor in overview_.
   std::uint64_t OtherStatisticsBytes() const REQUIRES(mutex_) {
-    return alerts_.group_bytes() + store_.gap_bytes() + health_.bytes() + dependencies_.bytes() + errors_.bytes();
+    return alerts_.group_bytes() + store_.gap_bytes() + health_.bytes() + dependencies_.bytes() + errors_.bytes() +
+           gen_ai_.bytes();
   }
   void WeighStatistics() REQUIRES(mutex_);
   StoreView ShowStore() const REQUIRES(mutex_);
@@ -133,6 +141,7 @@ class Engine::Impl {
   Health health_ GUARDED_BY(mutex_);
   Dependencies dependencies_ GUARDED_BY(mutex_);
   ErrorGroups errors_ GUARDED_BY(mutex_);
+  GenAi gen_ai_ GUARDED_BY(mutex_);
   std::string encoded_ GUARDED_BY(mutex_);  // a resource's attributes; kept for its memory
   std::vector<Completed> completed_ GUARDED_BY(mutex_);
   std::uint64_t forward_dropped_ GUARDED_BY(mutex_) = 0;

@@ -19,6 +19,7 @@ constexpr std::int64_t kNameGraceNs = 300'000'000'000;
 bool Engine::Impl::Sweep(std::int64_t now_ns) {
   if (statistics_.Sweep(now_ns, kCellsPerHold)) return true;
   alerts_.ForgetIdle(now_ns);
+  gen_ai_.Sweep(now_ns, limits_.series_idle_ns);
   const std::int64_t idle = std::max(limits_.ttl_ns, limits_.series_idle_ns) + kNameGraceNs;
   const std::int64_t before = std::min(
       now_ns - idle, store_.OldestArrivalNs() == INT64_MAX ? INT64_MAX : store_.OldestArrivalNs() - kNameGraceNs);
@@ -36,6 +37,7 @@ bool Engine::Impl::Sweep(std::int64_t now_ns) {
     overview_.ForgetService(service);
     health_.ForgetService(service);
     dependencies_.ForgetService(service);
+    gen_ai_.ForgetService(service);
   }
   return more;
 }

@@ -1,6 +1,7 @@
 #include "sidecar/core/error_groups.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sidecar/core/error_text.h"
 
@@ -10,6 +11,7 @@ namespace {
 constexpr std::int64_t kMinuteNs = 60'000'000'000;
 // The formula of bytes: a group with its share of the tables, then its three texts.
 constexpr std::uint64_t kShareBytes = 80, kTextBytes = 16;
+constexpr std::uint8_t kPassesOn = 1, kPassedOnBefore = 2;  // of a failure: to its parent
 
 }  // namespace
 
@@ -128,21 +130,28 @@ std::uint32_t ErrorGroups::OnSpan(std::int64_t now_ns, std::uint32_t operation, 
   return group->number;
 }
 
-void ErrorGroups::OnTrace(Trace* trace) {
-  if (trace->judged_failures == trace->failures.size()) return;
-  CountCauses(*trace);
-  CountTogether(*trace);
-  trace->judged_failures = static_cast<std::uint32_t>(trace->failures.size());
+bool ErrorGroups::OnTrace(Trace* trace, std::size_t limit) {
+  const std::size_t size = trace->failures.size();
+  if (trace->judged_failures == size) return false;
+  if (progress_.marked == 0) flags_.assign(size, 0);
+  if (progress_.marked < size) MarkCauses(*trace, limit);
+  if (progress_.marked < size) return true;
+  CountCauses(*trace, limit);
+  if (progress_.counted < size) return true;
+  CountTogether();
+  trace->judged_failures = static_cast<std::uint32_t>(size);
+  progress_ = Progress();
+  return false;
 }
 
 // A failed span is a cause if none of its children failed. Spans are only ever added, so what was said before about the
 // first ones can be worked out again, and is taken back where a child came late.
-void ErrorGroups::CountCauses(const Trace& trace) {
-  constexpr std::uint8_t kPassesOn = 1, kPassedOnBefore = 2;
+void ErrorGroups::MarkCauses(const Trace& trace, std::size_t limit) {
   const FlatBuffer<FailedSpan>& failures = trace.failures;
   const std::uint32_t before = trace.judged_failures;
-  flags_.assign(failures.size(), 0);
-  for (std::size_t i = 0; i < failures.size(); ++i) {
+  const std::size_t end = std::min(failures.size(), progress_.marked + limit);
+  for (std::size_t i = progress_.marked; i < end; ++i) {
+    progress_.NoteGroup(failures[i].group, i < before);
     const StoredSpan& span = trace.spans[failures[i].span];
     std::uint32_t parent = span.parent;
     if (parent == kNone && span.parent_id.IsValid()) parent = TraceStore::FindSpan(trace, span.parent_id);
@@ -154,10 +163,16 @@ void ErrorGroups::CountCauses(const Trace& trace) {
     const auto at = static_cast<std::size_t>(found - failures.begin());
     flags_[at] |= i < before && at < before ? kPassesOn | kPassedOnBefore : kPassesOn;
   }
-  for (std::size_t i = 0; i < failures.size(); ++i) {
-    Group* group = Find(failures[i].group);
+  progress_.marked = end;
+}
+
+void ErrorGroups::CountCauses(const Trace& trace, std::size_t limit) {
+  const std::uint32_t before = trace.judged_failures;
+  const std::size_t end = std::min(trace.failures.size(), progress_.counted + limit);
+  for (std::size_t i = std::exchange(progress_.counted, end); i < end; ++i) {
+    Group* group = Find(trace.failures[i].group);
     if (group == nullptr) continue;
-    const double weight = trace.spans[failures[i].span].weight;
+    const double weight = trace.spans[trace.failures[i].span].weight;
     const bool is_cause = (flags_[i] & kPassesOn) == 0, was_cause = i < before && (flags_[i] & kPassedOnBefore) == 0;
     if (i >= before) group->judged += weight;
     if (is_cause && i >= before) group->root_causes += weight;
@@ -165,17 +180,19 @@ void ErrorGroups::CountCauses(const Trace& trace) {
   }
 }
 
+void ErrorGroups::Progress::NoteGroup(std::uint32_t group, bool was_known) {
+  if (count == groups.size() || group == latest) return;
+  latest = group;
+  const auto end = groups.begin() + static_cast<std::ptrdiff_t>(count);
+  if (std::find(groups.begin(), end, group) != end) return;
+  groups[count++] = group;
+  if (was_known) known = count;
+}
+
 // Each pair of groups is counted once a trace, whenever the second of them came.
-void ErrorGroups::CountTogether(const Trace& trace) {
-  std::array<std::uint32_t, kGroupsOfATrace> groups;
-  std::size_t count = 0, known = 0;  // distinct; of them those that were there at the last completion
-  for (std::size_t i = 0; i < trace.failures.size() && count < groups.size(); ++i) {
-    const std::uint32_t group = trace.failures[i].group;
-    const auto end = groups.begin() + static_cast<std::ptrdiff_t>(count);
-    if (std::find(groups.begin(), end, group) != end) continue;
-    groups[count++] = group;
-    if (i < trace.judged_failures) known = count;
-  }
+void ErrorGroups::CountTogether() {
+  const std::size_t count = progress_.count, known = progress_.known;
+  const auto& groups = progress_.groups;
   for (std::size_t a = 0; a < count; ++a) {
     Group* group = Find(groups[a]);
     if (group == nullptr) continue;

@@ -38,7 +38,8 @@ class ErrorGroups {
   // while a stored span may bear it.
   std::uint32_t OnSpan(std::int64_t now_ns, std::uint32_t operation, const SpanView& span);
   // A trace with errors that is complete, perhaps not for the first time: what was said of it before is corrected.
-  void OnTrace(Trace* trace);
+  // Looks at `limit` failures or a few more; true: there are more, and nothing may change until they were looked at.
+  bool OnTrace(Trace* trace, std::size_t limit);
   void ForgetOperation(std::uint32_t operation);  // its number is free: others may get it
   std::uint64_t bytes() const { return bytes_; }  // by formula
 
@@ -78,6 +79,14 @@ class ErrorGroups {
     TraceId first_trace{};
     std::array<Partner, kPartners> partners{};
   };
+  // Of the trace that is being looked at.
+  struct Progress {
+    void NoteGroup(std::uint32_t group, bool was_known);
+    std::size_t marked = 0, counted = 0;  // failures
+    std::array<std::uint32_t, kGroupsOfATrace> groups{};
+    std::size_t count = 0, known = 0;  // of the groups: distinct; of them those of the last completion
+    std::uint32_t latest = kNone;
+  };
   struct Key {
     std::uint32_t operation;
     std::string_view type, message;
@@ -101,8 +110,9 @@ class ErrorGroups {
   void Forget(std::uint32_t slot);
   void Unlink(std::uint32_t slot);
   void LinkNewest(std::uint32_t slot);
-  void CountCauses(const Trace& trace);
-  void CountTogether(const Trace& trace);
+  void MarkCauses(const Trace& trace, std::size_t limit);
+  void CountCauses(const Trace& trace, std::size_t limit);
+  void CountTogether();
   void NotePartner(Group* group, std::uint32_t partner);
   ErrorGroupView ShowGroup(const Group& group, std::int64_t now_ns, const Catalog& catalog,
                            const TraceStore& store) const;
@@ -119,8 +129,9 @@ class ErrorGroups {
   std::uint64_t bytes_ = 0;
   double total_ = 0, forgotten_errors_ = 0;
   std::uint64_t forgotten_groups_ = 0;
-  std::string message_;              // normalised; kept for its memory
-  std::vector<std::uint8_t> flags_;  // likewise
+  std::string message_;  // normalised; kept for its memory
+  Progress progress_;
+  std::vector<std::uint8_t> flags_;  // of the failures of that trace; kept for its memory
 };
 
 }  // namespace spanwatch::core

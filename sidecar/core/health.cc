@@ -1,12 +1,12 @@
 #include "sidecar/core/health.h"
 
-#include <string_view>
 #include <utility>
 
 namespace spanwatch::core {
 namespace {
 
 constexpr auto kWindowSlots = static_cast<std::int64_t>(kHealthSlots);
+constexpr std::size_t kServicesPerStep = 200;
 constexpr std::uint64_t kServiceBytes = 16;  // of malloc and the list, by service
 
 // The worse of two levels that `value` is strictly above; nothing: below both.
@@ -49,7 +49,9 @@ std::string IssueText(const HealthIssue& issue) {
              FormatValue(issue.border, Unit::kBytes);
     case HealthIssue::Kind::kDied:
       return Processes(issue.part) + " died without goodbye in the last 5 min, " +
-             (issue.whole > 0 ? Count(issue.whole) + " alive" : "none is alive");
+             (issue.whole > 0                          ? Count(issue.whole) + " alive"
+              : issue.level == HealthStatus::kCritical ? "none is alive"
+                                                       : "the others are silent");
     case HealthIssue::Kind::kSilent:
       return of + (issue.whole == 1 ? " process" : " processes") + (issue.part == 1 ? " is" : " are") +
              " silent: no heartbeat for 5 s";
@@ -198,21 +200,32 @@ void Health::Judge(std::int64_t now_ns, const ServiceTroubles& troubles, Service
   service->since_ns = now_ns;
 }
 
-void Health::Advance(std::int64_t now_ns, const Catalog& catalog, const Ledger& ledger) {
-  if (now_ns < due_ns_) return;
-  due_ns_ = (now_ns / kHealthSlotNs + 1) * kHealthSlotNs;
-  const auto troubles = ledger.Troubles(now_ns);
-  for (std::uint32_t i = 0; i < services_.size(); ++i) {
-    Service& service = services_[i];
+bool Health::Advance(std::int64_t now_ns, const Catalog& catalog, const Ledger& ledger) {
+  if (!judging_) {
+    if (now_ns < due_ns_) return false;
+    due_ns_ = (now_ns / kHealthSlotNs + 1) * kHealthSlotNs;
+    judging_ = true;
+    next_ = 0;
+    troubles_ = ledger.Troubles(now_ns);
+    return true;
+  }
+  const auto end = static_cast<std::uint32_t>(std::min<std::size_t>(next_ + kServicesPerStep, services_.size()));
+  for (; next_ < end; ++next_) {
+    Service& service = services_[next_];
     if (!service.live) continue;
-    const auto found = troubles.empty() ? troubles.end() : troubles.find(catalog.service_name(i));
+    const auto found = troubles_.empty() ? troubles_.end() : troubles_.find(catalog.service_name(next_));
     const bool idle = service.slot_end_ns <= now_ns - static_cast<std::int64_t>(kHealthSlots) * kHealthSlotNs;
-    if (idle && found == troubles.end() && service.status == HealthStatus::kHealthy) {
+    if (idle && found == troubles_.end() && service.status == HealthStatus::kHealthy) {
       service.judged_spans = 0;
       continue;
     }
-    Judge(now_ns, found == troubles.end() ? ServiceTroubles() : found->second, &service);
+    Judge(now_ns, found == troubles_.end() ? ServiceTroubles() : found->second, &service);
   }
+  if (next_ == services_.size()) {
+    judging_ = false;
+    troubles_.clear();
+  }
+  return true;
 }
 
 void Health::ForgetService(std::uint32_t number) {

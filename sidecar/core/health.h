@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sidecar/core/blocks.h"
@@ -57,8 +59,8 @@ class Health {
   }
   // Engine time at which Advance() has something to do; INT64_MAX: nothing.
   std::int64_t NextDue() const { return due_ns_; }
-  // Judges the services.
-  void Advance(std::int64_t now_ns, const Catalog& catalog, const Ledger& ledger);
+  // Judges some services that are due; true: it did.
+  bool Advance(std::int64_t now_ns, const Catalog& catalog, const Ledger& ledger);
   void ForgetService(std::uint32_t number);  // its number is free: others may get it
   std::uint64_t bytes() const;               // by formula
 
@@ -119,6 +121,9 @@ class Health {
 
   Limits limits_;
   std::int64_t due_ns_ = INT64_MAX;
+  bool judging_ = false;  // Advance() is on its way; next_: the service to go on with
+  std::uint32_t next_ = 0;
+  std::map<std::string_view, ServiceTroubles> troubles_;
   std::size_t unhealthy_ = 0;
   Blocks<Service, 4> services_;  // by the catalog's number
 };

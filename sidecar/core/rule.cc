@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "sidecar/core/health_view.h"
 #include "sidecar/core/incident.h"
@@ -35,6 +36,18 @@ std::string FormatNanoseconds(double ns) {
   return Short(ns / 3600e9) + " h";
 }
 
+// Digits up to 9999, above that 10 k, 1.5 M, 2 G: nobody counts digits at night.
+std::string FormatCount(double value) {
+  constexpr std::array<std::pair<double, const char*>, 4> kSteps = {
+      {{1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}}};
+  const double magnitude = std::fabs(value);
+  if (magnitude < 9999.5) return Short(value);
+  for (const auto& [size, name] : kSteps) {
+    if (magnitude >= size * 0.9995) return Short(value / size) + name;
+  }
+  return Short(value);
+}
+
 std::string FormatBytes(double bytes) {
   const double magnitude = std::fabs(bytes);
   if (magnitude < 1024) return Short(bytes) + " B";
@@ -55,7 +68,7 @@ std::string FormatValue(double value, Unit unit) {
     case Unit::kRatio:
       return Short(value * 100) + " %";
     case Unit::kPerSecond:
-      return Short(value) + " /s";
+      return FormatCount(value) + " /s";
     case Unit::kHealth:
       return ToString(value >= 2   ? HealthStatus::kCritical
                       : value >= 1 ? HealthStatus::kWarning
@@ -70,7 +83,7 @@ std::string FormatValue(double value, Unit unit) {
     case Unit::kCount:
       break;
   }
-  return Short(value);
+  return FormatCount(value);
 }
 
 const char* ToString(Severity severity) {

@@ -85,7 +85,7 @@ inline constexpr Unit UnitOf(Measure m) {
   }
 }
 
-// "12.3 s", "120 MB" (2^20), "20 %", "3.5 /s", "17", "critical", "$ 12.50", "14.4 x": what people read. Pure.
+// "12.3 s", "120 MB" (2^20), "20 %", "3.5 /s", "17", "1.5 M", "critical", "$ 12.50", "14.4 x": what people read. Pure.
 std::string FormatValue(double value, Unit unit);
 
 enum class Direction : std::uint8_t { kAbove, kBelow };  // strict both, but for service.health: at that level or worse

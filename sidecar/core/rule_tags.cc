@@ -1,44 +1,19 @@
 #include "sidecar/core/rule_tags.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "sidecar/core/snapshot.h"
 #include "sidecar/core/span_detail.h"
 
 namespace spanwatch::core {
 namespace {
-
-constexpr std::array<std::string_view, 4> kModelCalls = {"chat", "generate_content", "text_completion", "embeddings"};
-constexpr std::array<std::string_view, 2> kInputKeys = {"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"};
-constexpr std::array<std::string_view, 2> kOutputKeys = {"gen_ai.usage.output_tokens",
-                                                         "gen_ai.usage.completion_tokens"};
-constexpr std::array<std::string_view, 4> kCostKeys = {"gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost",
-                                                       "llm.cost.total"};
 
 std::string_view Cut(std::string_view text) {
   if (text.size() <= kMaxTagBytes) return text;
   std::size_t end = kMaxTagBytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return text.substr(0, end);
-}
-
-// The first of `keys` that is a number from 0 on.
-template <typename Keys>
-std::optional<double> Amount(const TagSource& tags, const Keys& keys) {
-  AttributeView attribute;
-  for (const std::string_view key : keys) {
-    if (!tags.FindOwn(key, &attribute)) continue;
-    const std::optional<double> value = NumberOf(attribute);
-    if (value && *value >= 0) return value;
-  }
-  return std::nullopt;
-}
-
-bool IsWrapper(const TagSource& tags) {
-  AttributeView operation;
-  return tags.FindOwn("gen_ai.operation.name", &operation) && operation.type == AttributeType::kString &&
-         std::find(kModelCalls.begin(), kModelCalls.end(), operation.text) == kModelCalls.end();
 }
 
 bool FindIn(const SpanBatch& batch, AttributeRange range, std::string_view key, AttributeView* out) {
@@ -50,9 +25,19 @@ bool FindIn(const SpanBatch& batch, AttributeRange range, std::string_view key, 
   return false;
 }
 
+bool FindIn(const std::vector<AttributeCopy>& attributes, std::string_view key, AttributeView* out) {
+  for (const AttributeCopy& a : attributes) {
+    if (a.key != key) continue;
+    *out = {a.key, a.type, a.integer, a.number, a.text};
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool TagSource::FindOwn(std::string_view key, AttributeView* out) const {
+  if (own_ != nullptr) return FindIn(*own_, key, out);
   return batch_ != nullptr ? FindIn(*batch_, span_->attributes, key, out) : FindAttribute(detail_, key, out);
 }
 
@@ -95,17 +80,6 @@ std::optional<double> NumberOf(const AttributeView& attribute) {
   const auto read = std::from_chars(attribute.text.data(), end, value);
   if (read.ptr != end || read.ec != std::errc()) return std::nullopt;
   return value;
-}
-
-std::optional<double> TokensOf(const TagSource& tags) {
-  const std::optional<double> input = Amount(tags, kInputKeys), output = Amount(tags, kOutputKeys);
-  if ((!input && !output) || IsWrapper(tags)) return std::nullopt;
-  return input.value_or(0) + output.value_or(0);
-}
-
-std::optional<double> CostOf(const TagSource& tags) {
-  const std::optional<double> cost = Amount(tags, kCostKeys);
-  return cost && !IsWrapper(tags) ? cost : std::nullopt;
 }
 
 }  // namespace spanwatch::core

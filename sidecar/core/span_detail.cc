@@ -11,8 +11,13 @@ namespace {
 
 constexpr std::size_t kMaxVarint = 5;
 constexpr std::size_t kMaxScratch = 1 << 20;
+constexpr std::size_t kShort = 16;
+constexpr std::string_view kModelPrefix = "gen_ai.";
 // What follows the attributes.
 constexpr std::uint32_t kMore = 1, kTraceState = 2, kRemoteParent = 4;
+
+// REQUIRES: longer than kShort.
+bool IsModelKey(std::string_view key) { return key.starts_with(kModelPrefix); }
 
 // Writes into room that was measured before: no check, no growth. See Room().
 class Writer {
@@ -27,10 +32,12 @@ class Writer {
   }
   // Keys and values are short: fixed-size moves that may overlap cost a third of a call to memcpy.
   void Raw(const void* data, std::size_t size) {
-    const char* from = static_cast<const char*>(data);
-    if (size > 16) {
-      std::memcpy(at_, from, size);
-    } else if (size >= 8) {
+    if (size <= kShort) return RawShort(static_cast<const char*>(data), size);
+    std::memcpy(at_, data, size);
+    at_ += size;
+  }
+  void RawShort(const char* from, std::size_t size) {
+    if (size >= 8) {
       Move<std::uint64_t>(from, size);
     } else if (size >= 4) {
       Move<std::uint32_t>(from, size);
@@ -44,7 +51,7 @@ class Writer {
     Raw(text.data(), text.size());
   }
   void Attribute(const AttributeView& a) {
-    Text(a.key);
+    Key(a.key);
     *at_++ = static_cast<char>(a.type);
     switch (a.type) {
       case AttributeType::kEmpty:
@@ -63,8 +70,19 @@ class Writer {
     }
   }
   char* at() const { return at_; }
+  bool tells_model() const { return tells_model_; }
 
  private:
+  void Key(std::string_view key) {
+    Varint(static_cast<std::uint32_t>(key.size()));
+    if (key.size() > kShort) {
+      tells_model_ |= IsModelKey(key);
+      std::memcpy(at_, key.data(), key.size());
+      at_ += key.size();
+    } else {
+      RawShort(key.data(), key.size());
+    }
+  }
   // The first and the last word of [from, from + size). REQUIRES: sizeof(Word) <= size <= 2 * sizeof(Word).
   template <typename Word>
   void Move(const char* from, std::size_t size) {
@@ -76,6 +94,7 @@ class Writer {
   }
 
   char* at_;
+  bool tells_model_ = false;
 };
 
 class Reader {
@@ -237,7 +256,15 @@ bool ErrorTextIn(Reader* in, std::string_view needle) {
 
 }  // namespace
 
-void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out) {
+bool TellsModel(const SpanBatch& batch, AttributeRange range) {
+  for (std::uint32_t i = 0; i < range.count; ++i) {
+    const std::string_view key = batch.attributes[range.first + i].key;
+    if (key.size() > kShort && IsModelKey(key)) return true;
+  }
+  return false;
+}
+
+bool AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out) {
   const std::string_view name = with_name ? span.name : std::string_view();
   const bool more = !name.empty() || !span.status_message.empty() || span.event_count != 0 || span.link_count != 0 ||
                     (span.dropped_attributes | span.dropped_events | span.dropped_links) != 0;
@@ -255,6 +282,7 @@ void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, 
   if (more) WriteMore(batch, span, name, &writer);
   out->Append(scratch.data(), static_cast<std::size_t>(writer.at() - scratch.data()));
   if (scratch.size() > kMaxScratch) std::vector<char>().swap(scratch);
+  return writer.tells_model();
 }
 
 void EncodeAttributes(const SpanBatch& batch, AttributeRange range, std::size_t max_bytes, std::string* out) {

@@ -15,8 +15,12 @@
 
 namespace spanwatch::core {
 
-// Appends to *out. `with_name`: the span's name is kept here because the catalog folded it into "(other)".
-void AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out);
+// Appends to *out. `with_name`: the span's name is kept here because the catalog folded it into "(other)". True: as
+// TellsModel(), or its events do; found on the way, at no cost for spans with short keys.
+bool AppendDetail(const SpanBatch& batch, const SpanView& span, bool with_name, FlatBuffer<char>* out);
+
+// It may be a call of a language model: it has a gen_ai.* attribute with a key as long as all of them that matter.
+bool TellsModel(const SpanBatch& batch, AttributeRange range);
 
 // Reads what AppendDetail wrote into the fields it holds; leaves `copy->name` alone if no name was kept.
 void ReadDetail(std::string_view detail, SpanCopy* copy);

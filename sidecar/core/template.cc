@@ -48,12 +48,8 @@ std::string Digits(double value) {
 }
 
 std::string Humanized(double value) {
-  constexpr std::array<std::pair<double, const char*>, 4> kSteps = {
-      {{1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}}};
-  for (const auto& [size, name] : kSteps) {
-    if (std::isfinite(value) && std::fabs(value) >= size) return FormatValue(value / size, Unit::kCount) + name;
-  }
-  return FormatValue(value, Unit::kCount);
+  const bool thousands = std::fabs(value) >= 1e3 && std::fabs(value) < 9999.5;
+  return thousands ? FormatValue(value / 1e3, Unit::kCount) + " k" : FormatValue(value, Unit::kCount);
 }
 
 std::string FormattedNumber(double number, TemplateFormat format) {

@@ -209,13 +209,14 @@ TraceStore::Added TraceStore::Add(std::int64_t now_ns, const SpanBatch& batch, c
   if (trace.spans.size() >= limits_.max_spans_per_trace || trace.bytes > limits_.memory_limit_bytes / kTraceShare) {
     ++trace.truncated;
     ++counts_.truncated_spans;
+    last_tells_model_ = TellsModel(batch, span.attributes);
     if (trace.bucket == Trace::kNoBucket) Schedule(now_ns, *slot);
     MoveTo(*slot, Wanted(trace));
     return Added::kTruncated;
   }
   const auto added = static_cast<std::uint32_t>(trace.spans.size());
   const std::size_t detail_at = trace.details.size();
-  AppendDetail(batch, span, name_kept_apart, &trace.details);
+  last_tells_model_ = AppendDetail(batch, span, name_kept_apart, &trace.details);
   StoredSpan& stored = trace.spans.Add();  // filled in place: a copy would wait for its narrow stores
   stored.span_id = span.span_id;
   stored.parent_id = span.parent_id;
@@ -360,16 +361,18 @@ std::uint32_t TraceStore::Oldest() const {
   return heads_[kDonePlain] != kNone ? heads_[kDonePlain] : heads_[kOpen];
 }
 
-void TraceStore::EvictDown(const Judge& judge) {
-  while (OverLimit()) {
+bool TraceStore::EvictDown(const Judge& judge, std::size_t limit) {
+  for (; OverLimit(); --limit) {
+    if (limit == 0) return true;
     const bool too_many = by_id_.size() > limits_.max_traces;
     const std::uint32_t slot = Oldest();
-    if (slot == kNone) return;
+    if (slot == kNone) break;
     const bool cut = !slots_[slot]->complete;
     if (slots_[slot]->bucket != Trace::kNoBucket) Complete(slot, true, judge);
     ++(cut ? counts_.cut : too_many ? counts_.evicted_max_traces : counts_.evicted_memory);
     Evict(slot);
   }
+  return false;
 }
 
 std::vector<std::uint32_t> ExactDepths(const Trace& trace) {

@@ -134,10 +134,12 @@ class TraceStore {
   // Stores one span. *slot is its trace. Does not evict: call MakeRoom() after it.
   Added Add(std::int64_t now_ns, const SpanBatch& batch, const SpanView& span, std::uint32_t operation,
             bool name_kept_apart, std::uint32_t scope, std::uint32_t resource, std::uint32_t* slot);
-  void MakeRoom(const Judge& judge) {
-    if (OverLimit()) EvictDown(judge);
+  // The span of the last Add() that was no duplicate may be a call of a language model (TellsModel()).
+  bool last_tells_model() const { return last_tells_model_; }
+  bool MakeRoom(const Judge& judge, std::size_t limit = SIZE_MAX) {  // at most `limit` traces; true: there are more
+    return OverLimit() && EvictDown(judge, limit);
   }
-  // Completes and expires what is due at `now_ns`, at most `limit` traces. True if more is due.
+  // Completes and expires what is due at `now_ns`, at most `limit` traces, fewer if they are large. True: more is due.
   bool Advance(std::int64_t now_ns, std::size_t limit, const Judge& judge);
   // Engine time at which Advance() has something to do; INT64_MAX: nothing.
   std::int64_t NextDue() const;
@@ -199,7 +201,7 @@ class TraceStore {
   void MoveTo(std::uint32_t slot, List list);
   void Unlink(std::uint32_t slot);
   bool OverLimit() const { return by_id_.size() > limits_.max_traces || counts_.bytes > limits_.memory_limit_bytes; }
-  void EvictDown(const Judge& judge);
+  bool EvictDown(const Judge& judge, std::size_t limit);
   static List Wanted(const Trace& trace) { return !trace.complete ? kOpen : trace.kept ? kDoneKept : kDonePlain; }
   std::uint32_t Oldest() const;
 
@@ -207,6 +209,7 @@ class TraceStore {
   Counts counts_;
   std::uint64_t serial_ = 0;
   std::uint32_t last_slot_ = kNone;  // spans of one trace come together
+  bool last_tells_model_ = false;
   std::vector<std::unique_ptr<Trace>> slots_;
   std::vector<std::uint32_t> free_;
   tsl::robin_map<TraceId, std::uint32_t, TraceIdHash> by_id_;

@@ -8,6 +8,7 @@ namespace spanwatch::core {
 namespace {
 
 constexpr std::int64_t kMaxTicksAhead = 400;  // below the wheel's size, above the longest gap
+constexpr std::size_t kSpansPerStep = 32;     // one more for so many spans of a trace that completes
 constexpr std::uint64_t kWasteShare = 16;     // a complete trace that wastes more than this share is packed
 
 }  // namespace
@@ -64,14 +65,17 @@ bool TraceStore::AdvanceWheel(std::int64_t now_ns, std::size_t* limit, const Jud
   while (wheel_next_ <= now_ns / kTickNs) {
     wheel_base_ = wheel_next_;
     const std::uint32_t slot = wheel_[static_cast<std::size_t>(wheel_next_) % kBuckets].first;
-    if ((*limit)-- == 0) return true;
+    if (*limit == 0) return true;
     const Trace& trace = *slots_[slot];
     Unschedule(slot);
+    std::size_t steps = 1;
     if (trace.last_arrival_ns + GapOf(trace) > now_ns) {
       Schedule(now_ns, slot);  // spans came meanwhile
     } else {
+      steps += trace.spans.size() / kSpansPerStep;
       Complete(slot, false, judge);
     }
+    *limit -= std::min(steps, *limit);
   }
   return false;
 }

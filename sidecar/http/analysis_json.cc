@@ -214,8 +214,10 @@ class Writer {
             {"inputTokens", Tokens(use.input_tokens)},
             {"outputTokens", Tokens(use.output_tokens)},
             {"cachedTokens", Tokens(use.cached_tokens)},
+            {"cacheWriteTokens", Tokens(use.cache_write_tokens)},
             {"reasoningTokens", Tokens(use.reasoning_tokens)},
-            {"cost", use.cost ? Json(*use.cost) : Json(nullptr)}};
+            {"cost", use.cost ? Json(*use.cost) : Json(nullptr)},
+            {"unpricedCalls", use.unpriced_calls}};
   }
 
   Json Llm() const {

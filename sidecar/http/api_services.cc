@@ -11,7 +11,6 @@ void Router::Services(const Request& request, Response* response) const {
   for (const auto& [name, value] : request.params) {
     if (name != "status") return Fail(response, 400, "unknown parameter: status is known", name);
     if (request.params.count(name) > 1) return Fail(response, 400, "given more than once", name);
-    if (value.empty()) continue;
     for (const auto status :
          {core::HealthStatus::kHealthy, core::HealthStatus::kWarning, core::HealthStatus::kCritical}) {
       if (value == ToString(status)) wanted = status;

@@ -34,6 +34,7 @@ void Router::Silences(const Request& request, Response* response) const {
   std::string state;
   for (const auto& [name, value] : request.params) {
     if (name != "state") return Fail(response, 400, "unknown parameter: state is known", name);
+    if (request.params.count(name) > 1) return Fail(response, 400, "given more than once", name);
     if (value != "pending" && value != "active" && value != "expired") {
       return Fail(response, 400, "must be \"pending\", \"active\" or \"expired\"", name);
     }

@@ -32,7 +32,7 @@ std::string MakePage(Response* response) {
   return nonce;
 }
 
-// Handlers that have no parameters; an empty one is as good as none.
+// Handlers that have no parameters.
 constexpr std::string_view kWithoutParams[] = {
     "/api/v1/stats",  "/api/v1/traces/{id}",  "/api/v1/traces/{id}/analysis",     "/api/v1/rules",
     "/api/v1/status", "/api/v1/openapi.json", "/api/v1/alerts/{fingerprint}/why", "/api/v1/silences/{id}"};
@@ -40,9 +40,10 @@ constexpr std::string_view kWithoutParams[] = {
 const std::string* UnknownParam(std::string_view handler, const Params& params) {
   if (std::find(std::begin(kWithoutParams), std::end(kWithoutParams), handler) == std::end(kWithoutParams))
     return nullptr;
-  const auto given = std::find_if(params.begin(), params.end(), [](const auto& each) { return !each.second.empty(); });
-  return given == params.end() ? nullptr : &given->first;
+  return params.empty() ? nullptr : &params.begin()->first;
 }
+
+bool IsEmpty(const Params::value_type& param) { return param.second.empty(); }
 
 // Ids are µs of the start and up: greater than those of a run before, and exact in JavaScript.
 std::shared_ptr<EventHub> MakeEvents(const Hooks& hooks) {
@@ -160,6 +161,12 @@ Response Router::Handle(const Request& request) const {
 }
 
 void Router::Answer(const Route& route, const Request& request, Response* response) const {
+  if (std::string_view(route.name).starts_with("/api/v1/") &&
+      std::any_of(request.params.begin(), request.params.end(), IsEmpty)) {
+    Request given = request;  // a form sends its empty fields: they are as good as none
+    std::erase_if(given.params, IsEmpty);
+    return Answer(route, given, response);
+  }
   // Read before what it stands for: an answer may be newer than its tag, never older.
   const std::uint64_t generation = hooks_.engine != nullptr ? hooks_.engine->Generation() : 0;
   const std::string tag = tags_.Of(route.name, request.params, generation, hooks_.now_ns ? hooks_.now_ns() : 0);
@@ -277,6 +284,7 @@ void Router::Alerts(const Request& request, Response* response) const {
   std::string state;
   for (const auto& [name, value] : request.params) {
     if (name != "state") return Fail(response, 400, "unknown parameter: state is known", name);
+    if (request.params.count(name) > 1) return Fail(response, 400, "given more than once", name);
     if (value != "pending" && value != "firing" && value != "resolved") {
       return Fail(response, 400, "must be \"pending\", \"firing\" or \"resolved\"", name);
     }

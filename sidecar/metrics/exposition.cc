@@ -51,6 +51,7 @@ class Exposition::Impl {
     WriteTraceHistograms(metrics, writer);
     WriteSpanMetrics(metrics, sources_.duration_in_milliseconds, writer);
     WriteDependencies(sources_.engine->GetDependencies(), sources_.duration_in_milliseconds, writer);
+    WriteGenAi(sources_.engine->GetGenAi(), writer);
     if (sources_.watchdog) WriteWatchdog(sources_.watchdog(), writer);
     if (!sources_.forward) return;
     ForwardCounts forward = sources_.forward();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "sidecar/core/gen_ai_view.h"
 #include "sidecar/core/health_view.h"
 #include "sidecar/core/rule.h"
 #include "sidecar/core/rule_status.h"
@@ -28,6 +29,7 @@ void WriteProcesses(const std::vector<core::ProcessView>& processes, Writer* wri
 void WriteServices(const std::vector<core::ServiceStats>& services, Writer* writer);
 void WriteHealth(const core::HealthView& health, Writer* writer);
 void WriteDependencies(const core::DependencyView& dependencies, bool milliseconds, Writer* writer);
+void WriteGenAi(const core::GenAiView& view, Writer* writer);
 void WriteAlerts(const std::vector<core::Incident>& incidents, const core::RuleSet* rules, std::uint64_t dropped,
                  Writer* writer);
 void WriteRules(const std::vector<core::RuleStatus>& rules, Writer* writer);

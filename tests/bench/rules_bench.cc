@@ -1,50 +1,12 @@
-// What the evaluation of 10,000 groups of window rules costs, and how long the engine's mutex is held for it at most:
-// rules_hold_max_ms. Holds are measured where they are made, at pthread_mutex_lock(), in the CPU time of the thread:
-// what the machine does meanwhile with other programs is no hold of ours.
-#include <dlfcn.h>
-#include <pthread.h>
-
+// What the evaluation of 10,000 groups of window rules costs, and how long the engine's mutex is held for it at most.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/bench/mutex_holds.h"
 #include "tests/support/rule_builder.h"
-
-namespace {
-
-double CpuNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-bool measuring = false;
-double locked_at_ns = 0;
-std::vector<double> holds_ns;
-
-template <typename F>
-F Real(const char* name) {
-  return reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
-}
-
-}  // namespace
-
-extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  static const auto real = Real<int (*)(pthread_mutex_t*)>("pthread_mutex_lock");
-  const int result = real(mutex);
-  if (measuring) locked_at_ns = CpuNs();
-  return result;
-}
-
-extern "C" int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
-  static const auto real = Real<int (*)(pthread_mutex_t*)>("pthread_mutex_unlock");
-  if (measuring) holds_ns.push_back(CpuNs() - locked_at_ns);
-  return real(mutex);
-}
 
 namespace spanwatch::core {
 namespace {
@@ -87,15 +49,15 @@ class Feed {
       decoded.spans = &batch->batch();
       engine_.Apply({++index_, now_ns_, RecordKind::kOtlp, 0}, decoded);
     }
-    measuring = true;
-    const double begin = CpuNs();
+    bench::MeasureHolds(true);
+    const double begin = bench::ThreadCpuNs();
     for (int i = 0; i < seconds * 10; ++i) {
       now_ns_ += kTickNs;
       engine_.Apply({++index_, now_ns_, RecordKind::kTime, 0}, {});
       transitions_ += engine_.TakeTransitions().size();
     }
-    cpu_ns_ += CpuNs() - begin;
-    measuring = false;
+    cpu_ns_ += bench::ThreadCpuNs() - begin;
+    bench::MeasureHolds(false);
     seconds_ += seconds;
   }
   std::uint64_t Groups() const {
@@ -121,12 +83,11 @@ class Feed {
 }  // namespace spanwatch::core
 
 int main() {
-  holds_ns.reserve(10'000'000);
   spanwatch::core::Feed feed;
   for (int i = 0; i < 70; ++i) feed.Run(5);  // all slots of the window are in use then
-  holds_ns.clear();
+  spanwatch::bench::TakeHolds();
   for (int i = 0; i < 24; ++i) feed.Run(5);
-  std::sort(holds_ns.begin(), holds_ns.end());
+  const std::vector<double> holds_ns = spanwatch::bench::TakeHolds();
   const auto groups = static_cast<unsigned long long>(feed.Groups());
   std::printf("rules_hold_max_ms %.3f ms %llu groups, %zu transitions, %zu holds, CPU time\n", holds_ns.back() / 1e6,
               groups, feed.transitions(), holds_ns.size());

@@ -53,7 +53,7 @@ class ComposeTest(unittest.TestCase):
     def testMountedFilesCanBeReadByOtherUsers(self):
         """Prometheus, Grafana and the sidecar run as users that do not own the checkout."""
         mounts = re.findall(r"(?m)^\s+- \./([^:\s]+):[^:\s]+:(\w+)$", Read("docker-compose.yml"))
-        self.assertEqual(len(mounts), 6, mounts)
+        self.assertEqual(len(mounts), 7, mounts)
         for path, mode in mounts:
             self.assertEqual(mode, "ro", path)
             everything = [Path(path), *glob.glob(Path(path) + "/*"), *glob.glob(Path(path) + "/*/*")]
@@ -73,6 +73,7 @@ class ImageTest(harness.TestCase):
     def Configuration(self):
         """Laid out as in the image."""
         shutil.copytree(Path("rules"), self.Path("rules"))
+        shutil.copy(Path("config/prices.yaml"), self.Path("prices.yaml"))
         return self.Write("spanwatch.yaml", Read("config/docker/spanwatch.yaml"))
 
     def testTheConfigurationIsGood(self):

@@ -112,6 +112,18 @@ class ExportTest(harness.TestCase):
         self.assertEqual({trace["traceID"] for trace in jaeger["data"]}, set(shown))
         self.assertEqual(sum(len(trace["spans"]) for trace in jaeger["data"]), count * 5)
 
+    def testReplayTellsProtobufFromJsonThatBeginsAlike(self):
+        def Field(number, body):
+            return bytes([number << 3 | 2, len(body)]) + body
+        span = Field(1, bytes(range(1, 17))) + Field(2, b"\x01" * 8) + Field(5, b"x" * 71)
+        span += b"\x39" + (10**18).to_bytes(8, "little") + b"\x41" + (10**18 + 1).to_bytes(8, "little")
+        body = Field(1, Field(2, Field(2, span)))
+        self.assertEqual(body[:2], b"\n{")
+        for name, data in (("traces.pb", body), ("two.pb", body.replace(b"\x01" * 8, b"\x02" * 8) + body),
+                           ("traces.json", b"\n" + json.dumps(Traces(1, 10**18)).encode())):
+            replayed = self.Replay(name, data)
+            self.assertEqual((replayed["problems"], replayed["stats"]["traces"]), ([], 1), name)
+
     def testAnonymisedTellsNothingThatItMustNot(self):
         sidecar = self.Receiver()
         self.Post(sidecar, json.dumps(Traces(20, time.time_ns() - 10**9)).encode())

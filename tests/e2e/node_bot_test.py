@@ -175,6 +175,9 @@ class NodeBotTest(NodeBotCase):
             model = analysis["llm"]["models"][0]
             self.assertEqual((model["model"], model["calls"]), ("gemini-2.0-flash", 1))
             self.assertGreater(model["outputTokens"], 0)
+            cost = (model["inputTokens"] * 0.10 + model["outputTokens"] * 0.40) / 1e6  # config/prices.yaml
+            self.assertAlmostEqual(model["cost"], cost, delta=1e-12)
+            self.assertEqual(model["unpricedCalls"], 0)
             turn = analysis["llm"]["turn"]
             call = next(row for row in rows.values() if row["operation"].startswith("chat "))
             self.assertGreater(call["criticalTime"], 0, "the turn waits for the model")

@@ -127,6 +127,9 @@ class OpenApiTest(harness.TestCase):
                 with self.subTest(path, trace=trace):
                     url = self.Url(path, trace) + ("?limit=50" if path == "/api/v1/export" else "")
                     self.Check(self.Schema(path), self.Get(sidecar, url), url)
+        for form in ("json", "otlp", "jaeger"):
+            url = f"/api/v1/export?format={form}&limit=20"
+            self.Check(self.Schema("/api/v1/export"), self.Get(sidecar, url), url)
         for path in ("/", "/metrics", "/healthz", "/-/healthy", "/readyz", "/-/ready", f"/trace/{self.traces[0]}"):
             self.assertEqual(sidecar.Request(path)[0], 200, path)
         status, text = sidecar.Request("/-/reload", "POST")

@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the sidecar; what it stored agrees with the bot."""
 import json
+import re
 import shutil
 import subprocess
 import unittest
@@ -19,6 +20,11 @@ class PrometheusTest(harness.TestCase):
         self.assertEqual(bot.Wait(), 0, bot.Output())
         text = sidecar.Get("/metrics")
         self.assertIn("traces_span_metrics_calls_total", text)
+        used = {name + more: float(value) for name, more, value in re.findall(
+            r'^spanwatch_gen_ai_(\w+)_total\{service_name="discord-bot",model="gemini-2.5-flash"(\S*)\} (\S+)$', text, re.M)}
+        self.assertEqual((used["calls"] > 0, used["unpriced_calls"]), (True, 0), used)
+        self.assertAlmostEqual(used["cost_dollars"], delta=1e-9, second=(  # config/prices.yaml
+            used['tokens,type="input"'] * 0.30 + used['tokens,type="output"'] * 2.50) / 1e6)
         result = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "sidecar/core/analysis.h"
+#include "sidecar/core/utf8.h"
 #include "tests/support/rule_builder.h"
 
 namespace spanwatch::core {
@@ -35,6 +36,21 @@ double ValueOf(Rule rule, const std::function<void(Feed*, EngineDriver*)>& feed)
   driver.At(driver.now_ns() - kStart + 2 * kSecond);
   const std::vector<Incident> incidents = driver.engine().Incidents();
   return incidents.size() == 1 ? incidents[0].value : -1;
+}
+
+TEST(AlertMeasures, TheLastErrorIsCutBetweenCharacters) {
+  EngineDriver driver({}, Set({WindowRule(Measure::kErrorCount, 0, 100)}));
+  std::string type = "T", message;
+  for (int i = 0; i < 200; ++i) {
+    type += "é";
+    message += "日";
+  }
+  Feed(&driver).Span({.failed = true, .error_type = type, .error_message = message});
+  driver.At(2 * kSecond);
+  const std::vector<Incident> incidents = driver.engine().Incidents();
+  ASSERT_EQ(incidents.size(), 1u);
+  EXPECT_TRUE(IsUtf8(incidents[0].last_error)) << incidents[0].last_error;
+  EXPECT_EQ(incidents[0].last_error.size(), 99u + 2u + 198u);
 }
 
 TEST(AlertMeasures, PercentilesAreWithinOnePercentOfTheNearestRank) {

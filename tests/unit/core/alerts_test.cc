@@ -295,6 +295,13 @@ TEST(FormatValue, ShowsThreeDigitsAndTheUnitThatFits) {
   EXPECT_EQ(FormatValue(0.125, Unit::kRatio), "12.5 %");
   EXPECT_EQ(FormatValue(3.5, Unit::kPerSecond), "3.5 /s");
   EXPECT_EQ(FormatValue(17, Unit::kCount), "17");
+  EXPECT_EQ(FormatValue(9999, Unit::kCount), "9999");
+  EXPECT_EQ(FormatValue(12345, Unit::kCount), "12.3 k");
+  EXPECT_EQ(FormatValue(999'960, Unit::kCount), "1 M");
+  EXPECT_EQ(FormatValue(1'500'000, Unit::kCount), "1.5 M");
+  EXPECT_EQ(FormatValue(-2.5e9, Unit::kCount), "-2.5 G");
+  EXPECT_EQ(FormatValue(4e16, Unit::kCount), "40000 T");
+  EXPECT_EQ(FormatValue(25'000, Unit::kPerSecond), "25 k /s");
 }
 
 }  // namespace

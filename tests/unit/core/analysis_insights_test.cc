@@ -86,6 +86,25 @@ TEST(InsightTest, RootCause) {
   EXPECT_EQ(Say("root_cause", Model(100)), "");
 }
 
+TEST(InsightTest, RootCausesThatReachedTheTopFirstAndEachSentenceOnce) {
+  std::vector<Line> lines = {{1, 0, "root", 0, 1000, "Failed"}, {2, 1, "work", 0, 900}};
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    const double start = 10.0 * static_cast<double>(i);
+    lines.push_back({10 + i, 2, "call", start, start + 5, "Timeout"});
+  }
+  lines.push_back({20, 2, "read", 100, 105, "NoFile"});
+  lines.push_back({30, 1, "write", 910, 990, "DiskFull"});
+  std::vector<std::string> said;
+  for (const Insight& insight : Analyse(lines).insights) {
+    if (std::string(insight.code) == "root_cause") said.push_back(ToString(insight.severity) + (" " + insight.text));
+  }
+  EXPECT_EQ(said, (std::vector<std::string>{
+                      "critical write failed with DiskFull; it failed 1 span above it, up to root.",
+                      "warning call failed with Timeout; work went on.",
+                      "warning read failed with NoFile; work went on.",
+                  }));
+}
+
 TEST(InsightTest, RepeatedSequentialAndRetried) {
   EXPECT_EQ(Say("repeated_calls", Loop(12, 20, 1000)),
             "fetch was called 12 times under root, one after another: 240 ms in all, 240 ms of the parent's time.");
@@ -128,6 +147,8 @@ TEST(InsightTest, IdleAndLateWork) {
   EXPECT_EQ(Say("async_work", {{1, 0, "root", 0, 100}, {2, 1, "upload", 50, 300}}),
             "Work went on for 200 ms after root had ended.");
   EXPECT_EQ(Say("async_work", {{1, 0, "root", 0, 100}, {2, 1, "upload", 50, 110}}), "");
+  // The other host's clock is ahead: no work after the root.
+  EXPECT_EQ(Say("async_work", {{1, 0, "root", 0, 100}, {2, 1, "server", 60, 140, "", "gemini"}}), "");
 }
 
 TEST(InsightTest, ClockSkew) {
@@ -135,6 +156,10 @@ TEST(InsightTest, ClockSkew) {
             "1 span does not lie within the parent, by up to 12 ms (server): clocks differ, times between hosts are "
             "uncertain.");
   EXPECT_EQ(Say("clock_skew", {{1, 0, "client", 0, 100}, {2, 1, "server", 0, 100, "", "gemini"}}), "");
+  // One process has one clock.
+  EXPECT_EQ(Say("clock_skew", {{1, 0, "handle", 0, 100}, {2, 1, "wait", -12, 80}}),
+            "1 span does not lie within the parent, by up to 12 ms (wait): one process set these times itself, or its "
+            "clock was set meanwhile.");
 }
 
 TEST(InsightTest, IncompleteTraces) {
@@ -215,7 +240,7 @@ TEST(LlmTest, TokensCostAndSharesOfTheTurn) {
   EXPECT_EQ(ms(TurnClass::kOther), 100);
   EXPECT_EQ(Say("llm_turn", Turn()),
             "Of 1 s, generating took 65 %, tools 10 %, queueing 10 %, sending 5 %; 2 model calls, 300 tokens in, 50 "
-            "tokens out.");
+            "tokens out, at least $ 0.2500.");
   EXPECT_EQ(Say("first_token", Turn()), "The first token came 1.5 s after chat gemini began.");
 }
 

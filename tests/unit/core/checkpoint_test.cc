@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "sidecar/core/prices.h"
 #include "tests/support/engine_driver.h"
 
 namespace spanwatch::core {
@@ -99,6 +100,7 @@ Limits SmallLimits() {
   Limits limits;
   limits.max_traces = 50;
   limits.max_series = 40;
+  limits.prices = std::make_shared<const Prices>(std::vector<Price>{{"model-1*", INT64_MIN, 100, 0, 100, 100}});
   return limits;
 }
 
@@ -137,6 +139,7 @@ class Traffic {
                        .error_type = "TimeoutError",
                        .error_message = "late",
                        .tags = {{"model", "model-" + std::to_string(Below(3))},
+                                {"gen_ai.request.model", "model-" + std::to_string(Below(300))},
                                 {"gen_ai.usage.input_tokens", std::to_string(Below(1000))}}});
     }
     return spans;

@@ -2,9 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <random>
+#include <thread>
 
+#include "sidecar/core/completed_view.h"
+#include "sidecar/core/errors_view.h"
+#include "sidecar/core/health_view.h"
 #include "tests/support/engine_driver.h"
 
 namespace spanwatch::core {
@@ -204,6 +209,42 @@ TEST(Forwarding, ACutTraceLeavesWithACopyAndTheListIsBounded) {
   for (std::uint64_t trace = 3; trace < 6003; ++trace) driver.Spans({{.trace = trace, .id = 1}});
   EXPECT_EQ(driver.engine().TakeCompleted().size(), 4096u);
   EXPECT_EQ(driver.engine().Stats().forward_dropped, 6000u - 4096);
+}
+
+// A trace is judged in several holds; who looks in between sees it whole, complete or not.
+TEST(Completion, ReadersLookInWhileALargeTraceIsJudged) {
+  constexpr std::uint64_t kSpans = 20'000;
+  EngineDriver driver;
+  std::atomic<bool> ready{false}, done{false};
+  std::atomic<std::uint64_t> looks{0};
+  std::thread reader([&] {
+    while (!done) {
+      const bool whole = ready;
+      const CompletedView completed = driver.engine().CompletedSince(0, 10);
+      for (const TraceSummary& trace : completed.traces) EXPECT_TRUE(trace.complete);
+      const auto copy = driver.engine().GetTrace(Id(1));
+      if (whole) {
+        EXPECT_TRUE(copy && copy->spans.size() == kSpans);
+      }
+      driver.engine().GetErrors();
+      driver.engine().GetDependencies();
+      ++looks;
+    }
+  });
+  std::vector<TestSpan> spans;
+  for (std::uint64_t id = kSpans; id > 0; --id)
+    spans.push_back({.id = id, .parent = id / 4, .service = id % 2 == 0 ? "bot" : "api", .failed = id % 3 == 0});
+  driver.Spans(spans);
+  ready = true;
+  for (std::int64_t at = 0; at <= 40 * kSecond || looks < 3; at += kSecond) driver.At(at);
+  done = true;
+  reader.join();
+  EXPECT_EQ(driver.engine().CompletedSince(0, 10).traces.size(), 1u);
+  std::uint64_t calls = 0;
+  for (std::uint64_t id = 2; id <= kSpans; ++id) calls += id / 4 != 0 && id % 2 != id / 4 % 2 ? 1 : 0;
+  double counted = 0;
+  for (const Dependency& edge : driver.engine().GetDependencies().edges) counted += edge.calls;
+  EXPECT_EQ(counted, static_cast<double>(calls));
 }
 
 TEST(Resources, AreKeptOnceAndGivenWithTheTracesThatUseThem) {

@@ -304,6 +304,32 @@ TEST(ErrorGroups, AnOperationThatIsForgottenTakesItsGroupsAlong) {
   EXPECT_EQ(view.total, 2);
 }
 
+// More failures than are looked at in one hold, in two parts: every third span fails, each chain of three has one
+// cause.
+TEST(ErrorGroups, ALargeTraceIsCountedLikeASmallOne) {
+  constexpr std::uint64_t kChains = 6000;
+  EngineDriver driver;
+  std::vector<TestSpan> inner, outer;
+  for (std::uint64_t i = 1; i <= kChains; ++i) {
+    inner.push_back(Failed(1, 3 * i, 3 * i - 1, "inner", "x"));
+    outer.push_back(Failed(1, 3 * i - 1, 3 * i - 2, "outer", "x"));
+    outer.push_back({.trace = 1, .id = 3 * i - 2, .name = "caller"});
+  }
+  driver.Spans(outer);
+  driver.At(kMinute);
+  const ErrorsView before = driver.engine().GetErrors();
+  EXPECT_EQ(Find(before, "outer")->root_causes, kChains) << "nothing is known below them";
+  driver.Spans(inner);
+  driver.At(2 * kMinute);
+  const ErrorsView view = driver.engine().GetErrors();
+  EXPECT_EQ(Find(view, "inner")->judged, kChains);
+  EXPECT_EQ(Find(view, "inner")->root_causes, kChains);
+  EXPECT_EQ(Find(view, "outer")->judged, kChains);
+  EXPECT_EQ(Find(view, "outer")->root_causes, 0);
+  EXPECT_EQ(Find(view, "inner")->traces_seen, 1u);
+  ASSERT_EQ(Find(view, "inner")->together.size(), 1u);
+}
+
 // Random traces whose spans come in any order and late, some of them failed.
 class Traffic {
  public:

@@ -239,6 +239,11 @@ TEST(Health, ASilentProcessWarnsAndTheLastDeadOneIsCritical) {
   Live(&driver, {&two}, 91 * kSecond);  // dead at 80 s
   EXPECT_THAT(HealthOf(driver).issues, ElementsAre("1 process died without goodbye in the last 5 min, 1 alive"));
   EXPECT_EQ(StatusOf(driver), "warning");
+  driver.At(110 * kSecond);  // two was heard of last at 91 s
+  EXPECT_THAT(HealthOf(driver).issues,
+              ElementsAre("1 process died without goodbye in the last 5 min, the others are silent",
+                          "1 of 1 process is silent: no heartbeat for 5 s"));
+  EXPECT_EQ(StatusOf(driver), "warning");
   driver.At(160 * kSecond);  // two died at 151 s
   EXPECT_THAT(HealthOf(driver).issues,
               ElementsAre("2 processes died without goodbye in the last 5 min, none is alive"));

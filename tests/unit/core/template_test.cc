@@ -25,6 +25,7 @@ TEST(TemplateTest, NamesAndTheirFormats) {
   EXPECT_EQ(Render("{{ size | bytes }} {{ size | humanize1024 }} {{ size | number }}"), "120 MB 120 MB 125829120");
   EXPECT_EQ(Render("{{ share | percent }} {{ share | humanizePercentage }} {{ share | number }}"), "20 % 20 % 0.2");
   EXPECT_EQ(Render("{{ count | humanize }} {{ count | number }}"), "1.23 M 1234567.25");
+  EXPECT_EQ(RenderTemplate("{{ n | humanize }}", std::vector<TemplateValue>{{"n", "1234", 1234}}), "1.23 k");
   EXPECT_EQ(Render("{{ money | dollars }} {{ money | humanize }}"), "$ 5.00 5");
   EXPECT_EQ(Render("{{ service | upper }} {{ service | title }} {{ service | urlquery }}"),
             "MY BOT/é My Bot/é my%20bot%2F%C3%A9");

@@ -157,6 +157,10 @@ TEST_F(ServerTest, MistakesAreNamed) {
   ExpectError("/api/v1/traces/00000000000000000000000000000000", 400, "id");
   ExpectError("/api/v1/traces/000000000000000000000000000000ff", 404, "id");
   ExpectError("/api/v1/alerts?state=odd", 400, "state");
+  for (const char* path : {"alerts?state=firing&state=pending", "silences?state=active&state=expired",
+                           "services?status=healthy&status=warning"}) {
+    ExpectError(std::string("/api/v1/") + path, 400, std::string(path).starts_with("services") ? "status" : "state");
+  }
   ExpectError("/api/v1/nothing", 404, "");
   ExpectError("/api/v1/traces/a/b", 404, "");
   ExpectError("/" + std::string(5000, 'a'), 404, "");
@@ -165,6 +169,15 @@ TEST_F(ServerTest, MistakesAreNamed) {
   EXPECT_EQ(Get("/-/reload")->status, 405);
   EXPECT_EQ(Get("/-/reload")->get_header_value("Allow"), "POST");
   EXPECT_EQ(client_->Delete("/api/v1/stats")->status, 405);
+}
+
+TEST_F(ServerTest, EmptyParametersAreAsGoodAsNone) {
+  for (const char* call : {"traces", "alerts", "silences", "services", "dependencies", "errors", "overview", "rules"}) {
+    const std::string path = std::string("/api/v1/") + call;
+    EXPECT_EQ(Get(path + "?state=&status=&service=&odd=")->status, 200) << call;
+    ExpectError(path + "?odd=1&state=", 400, "odd");
+  }
+  EXPECT_EQ(Get("/api/v1/traces?limit=&limit=1")->status, 200);
 }
 
 TEST_F(ServerTest, AlertsRulesAndStatus) {

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
 
+#include "sidecar/core/prices.h"
 #include "sidecar/metrics/families.h"
 #include "tests/support/engine_driver.h"
 #include "tests/unit/metrics/promtool.h"
@@ -322,6 +324,36 @@ TEST_F(ExpositionTest, OverflowIsOneSeriesAServiceAndNamed) {
   EXPECT_EQ(series.at("spanwatch_series{state=\"named\"}"), "2");
   EXPECT_EQ(series.at("spanwatch_series{state=\"overflow\"}"), "1");
   ExpectStrictOpenMetrics(text);
+}
+
+TEST_F(ExpositionTest, LanguageModels) {
+  core::Limits limits;
+  limits.prices = std::make_shared<core::Prices>(std::vector<core::Price>{{"m", INT64_MIN, 2, 8, 0.5, 2}});
+  driver_.Reload(nullptr, limits);
+  const auto call = [&](std::uint64_t id, const std::string& model, const std::string& tokens) {
+    driver_.Spans({{.trace = id,
+                    .id = id,
+                    .weight = 2.5,
+                    .tags = {{"gen_ai.request.model", model},
+                             {"gen_ai.usage.input_tokens", tokens},
+                             {"gen_ai.usage.cache_read.input_tokens", "400000"}}}});
+  };
+  call(1, "m", "1000000");
+  call(2, kHostile, "500000");
+  const auto series = SeriesOf(Render());
+  EXPECT_EQ(series.at("spanwatch_gen_ai_calls_total{service_name=\"bot\",model=\"m\"}"), "2.5");
+  EXPECT_EQ(series.at("spanwatch_gen_ai_unpriced_calls_total{service_name=\"bot\",model=\"m\"}"), "0");
+  EXPECT_EQ(series.at("spanwatch_gen_ai_tokens_total{service_name=\"bot\",model=\"m\",type=\"input\"}"), "2500000");
+  EXPECT_EQ(series.at("spanwatch_gen_ai_tokens_total{service_name=\"bot\",model=\"m\",type=\"cached_input\"}"),
+            "1000000");
+  EXPECT_FALSE(series.contains("spanwatch_gen_ai_tokens_total{service_name=\"bot\",model=\"m\",type=\"output\"}"));
+  EXPECT_EQ(series.at("spanwatch_gen_ai_cost_dollars_total{service_name=\"bot\",model=\"m\"}"), "3.5");
+  const auto costs = [](const auto& each) { return each.first.starts_with("spanwatch_gen_ai_cost_dollars"); };
+  EXPECT_EQ(std::count_if(series.begin(), series.end(), costs), 1) << "an unknown price is no 0";
+  ExpectStrictOpenMetrics(Render(kAskOpenMetrics));
+  if (HavePromtool()) {
+    EXPECT_EQ(CheckMetrics(Render()), "");
+  }
 }
 
 TEST_F(ExpositionTest, PromtoolHasNothingToSay) {
