@@ -120,14 +120,24 @@ class CallFinder {
     }
   }
 
+  // It is a call of a model, or holds one.
+  bool Generates(std::uint32_t wanted) {
+    if (generates_.empty()) {
+      generates_.assign(tree_.top + 1, false);
+      for (auto at = tree_.top_down.rbegin(); at != tree_.top_down.rend(); ++at) {
+        if (ClassOf(tree_.trace->spans[*at], TurnClass::kOther) == TurnClass::kGenerating) generates_[*at] = true;
+        if (generates_[*at]) generates_[tree_.parent[*at]] = true;
+      }
+    }
+    return generates_[wanted];
+  }
+
   // Nothing known says that `b` needs what `a` gave.
-  bool Independent(std::uint32_t a, std::uint32_t b) const {
+  bool Independent(std::uint32_t a, std::uint32_t b) {
     const SpanCopy &first = tree_.trace->spans[a], &second = tree_.trace->spans[b];
     if (tree_.start[b] < tree_.end[a] || tree_.start[b] - tree_.end[a] >= kSmallGapNs || Failed(first)) return false;
-    if (ClassOf(first, TurnClass::kOther) == TurnClass::kGenerating ||
-        ClassOf(second, TurnClass::kOther) == TurnClass::kGenerating) {
-      return false;  // what a model says decides what follows; what it is asked was made before
-    }
+    // What a model says decides what follows; what it is asked, and what is sent, was made before.
+    if (Generates(a) || Generates(b) || ClassOf(second, TurnClass::kOther) == TurnClass::kSending) return false;
     return std::none_of(second.links.begin(), second.links.end(),
                         [&](const LinkView& link) { return link.span_id.value == first.span_id.value; });
   }
@@ -160,6 +170,7 @@ class CallFinder {
   const AnalysisOptions& options_;
   TraceAnalysis& out_;
   std::vector<std::int64_t> earliest_end_;  // of the siblings from a position on
+  std::vector<bool> generates_;             // filled when first asked for
 };
 
 }  // namespace

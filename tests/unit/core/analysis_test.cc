@@ -205,6 +205,16 @@ TEST(AnalysisCallsTest, SiblingsThatCouldRunSideBySide) {
   EXPECT_EQ(saving(-5, 30), 0);            // they overlap
   EXPECT_EQ(saving(0, 30, "Timeout"), 0);  // the second came because the first failed
   EXPECT_EQ(saving(0, 30, "", {{"gen_ai.operation.name", std::string("chat")}}), 0);  // needs its prompt
+  const auto count = [](const std::vector<Line>& lines) { return Analyse(lines).sequential.size(); };
+  const Tag chat{"gen_ai.operation.name", std::string("chat")};
+  EXPECT_EQ(count({{1, 0, "root", 0, 100}, {2, 1, "A", 10, 50}, {3, 1, "B", 50, 80}, {4, 3, "C", 55, 70}}), 1u);
+  EXPECT_EQ(
+      count({{1, 0, "root", 0, 100}, {2, 1, "A", 10, 50}, {3, 1, "B", 50, 80}, {4, 3, "C", 55, 70, "", "bot", {chat}}}),
+      0u)
+      << "the second makes a prompt";
+  EXPECT_EQ(count({{1, 0, "root", 0, 100}, {2, 1, "A", 10, 50}, {3, 1, "Discord.sendMessage", 50, 80}}), 0u)
+      << "what is sent was made before";
+  EXPECT_EQ(count({{1, 0, "root", 0, 100}, {2, 1, "Discord.sendMessage", 10, 50}, {3, 1, "B", 50, 80}}), 1u);
   TraceCopy linked = Trace({{1, 0, "root", 0, 100}, {2, 1, "A", 10, 50}, {3, 1, "B", 50, 80}});
   EXPECT_EQ(core::Analyse(linked, {}).sequential.size(), 1u);
   linked.spans[2].links = {{{}, {2}}};
