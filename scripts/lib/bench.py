@@ -189,33 +189,31 @@ class Bench(harness.TestCase):
     # --- ingest ---------------------------------------------------------------------------------------------------------
 
     def MeasureIngest(self):
-        sidecars = {}  # by the prefix of their figures, each with its endpoint
-        for prefix in ("ingest_no_journal", "ingest"):
-            self.endpoint = f"ipc://{self.Path(prefix)}"
-            sidecars[prefix] = (self.PinnedSidecar(journal=prefix == "ingest"), self.endpoint)
-            self.LoadAll(spans=500_000)
         # In turns, as the speed of a machine that is shared changes by a fifth within minutes: the median of the rounds.
-        rounds = [self.IngestRound(sidecars) for _ in range(INGEST_ROUNDS)]
-        Say("ingest_floor_spans_per_s", Median(each["floor"] for each in rounds), "spans/s",
-            f"receive and decode only, per CPU second; median of {INGEST_ROUNDS} rounds, {Range(each['floor'] for each in rounds)}")
-        for prefix in sidecars:
-            # of one core: the sidecar's CPU seconds, not the generator's pace
-            Say(f"{prefix}_spans_per_s", Median(each[prefix] for each in rounds), "spans/s",
-                f"per CPU second, {100 * Median(each[prefix] / each['floor'] for each in rounds):.0f} % of the floor, "
-                f"{Median(each[prefix + ' pace'] for each in rounds):.3g} in a second of time")
-            costs = [1e6 / each[prefix] for each in rounds]
-            Say(f"{prefix}_cpu_s_per_million", Median(costs), "s", Range(costs))
-        self.Shapes(sidecars["ingest"][0])
-        for sidecar, _ in sidecars.values():
+        floors = {"ingest": [], "ingest_no_journal": []}
+        costs, paces = {}, {}
+        for prefix, taken in floors.items():
+            sidecar = self.PinnedSidecar(journal=prefix == "ingest")
+            self.LoadAll(spans=500_000)
+            costs[prefix], paces[prefix] = [], []
+            for _ in range(INGEST_ROUNDS):
+                taken.append(self.Floor())
+                cpu, seconds, spans = self.Cost(sidecar, spans=ROUND_SPANS)
+                costs[prefix].append(cpu / spans * 1e6)
+                paces[prefix].append(spans / seconds)
+            if prefix == "ingest":
+                self.Shapes(sidecar)
             sidecar.Stop()
-        self.DropState()
-
-    def IngestRound(self, sidecars):
-        found = {"floor": self.Floor()}
-        for prefix, (sidecar, endpoint) in sidecars.items():
-            cpu, seconds, spans = self.Cost(sidecar, endpoint=endpoint, spans=ROUND_SPANS)
-            found[prefix], found[prefix + " pace"] = spans / cpu, spans / seconds
-        return found
+            self.DropState()
+        everything = [each for taken in floors.values() for each in taken]
+        Say("ingest_floor_spans_per_s", Median(everything), "spans/s",
+            f"receive and decode only, per CPU second; median of {len(everything)} rounds, {Range(everything)}")
+        for prefix, taken in floors.items():
+            # of one core: the sidecar's CPU seconds, not the generator's pace
+            shares = [100e6 / cost / floor for cost, floor in zip(costs[prefix], taken)]
+            Say(f"{prefix}_spans_per_s", 1e6 / Median(costs[prefix]), "spans/s",
+                f"per CPU second, {Median(shares):.0f} % of the floor ({Range(shares)}), {Median(paces[prefix]):.3g} in a second of time")
+            Say(f"{prefix}_cpu_s_per_million", Median(costs[prefix]), "s", f"median of {INGEST_ROUNDS} rounds, {Range(costs[prefix])}")
 
     def Cost(self, sidecar, **flags):
         """(CPU seconds, seconds, spans applied)"""
