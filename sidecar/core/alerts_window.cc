@@ -11,7 +11,7 @@ namespace {
 
 // What one hold may do, and what its parts cost: a group that is not due, one that is, one with sketches, a service
 // whose issues are put into words, a transition.
-constexpr std::size_t kBudget = 1500, kSkipCost = 1, kGroupCost = 5, kSketchCost = 150, kServiceCost = 10,
+constexpr std::size_t kBudget = 1000, kSkipCost = 1, kGroupCost = 5, kSketchCost = 150, kServiceCost = 10,
                       kTransitionCost = 25;
 constexpr double kBudgetRelease = 0.9;
 

@@ -8,7 +8,8 @@
 namespace spanwatch::core {
 namespace {
 
-constexpr std::size_t kSlice = 512;  // spans under one hold of the mutex
+constexpr std::size_t kSlice =
+    256;  // spans under one hold of the mutex: half a millisecond where each is of another service
 constexpr std::size_t kTracesPerHold = 200;
 constexpr std::size_t kLargeTrace = 4096;  // spans from which a trace is judged in several holds
 constexpr std::size_t kMaxMalformedReasons = 32;

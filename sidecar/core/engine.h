@@ -4,7 +4,7 @@
 //
 // Threads: Apply() and TakeAnswers()/TakeTransitions() are called by one thread, the ingest thread. All const functions
 // may be called from any thread; they take the engine's one mutex for short holds (at most 200 traces or series each).
-// Apply() holds it in slices of 512 spans.
+// Apply() holds it in slices of 256 spans.
 #ifndef SPANWATCH_SIDECAR_CORE_ENGINE_H_
 #define SPANWATCH_SIDECAR_CORE_ENGINE_H_
 
