@@ -10,18 +10,17 @@
 #include "tests/unit/sdk/traced.h"
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SPANWATCH_UNDER_TSAN 1
-#endif
-#if __has_feature(address_sanitizer)
-#define SPANWATCH_UNDER_ASAN 1
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SPANWATCH_FORK_UNTESTABLE 1
 #endif
 #endif
 
 namespace spanwatch::test {
 namespace {
 
-#if !defined(SPANWATCH_UNDER_TSAN)  // it refuses new threads in the child of a program with threads
+// TSan refuses new threads in the child of a program with threads. ASan's allocator (clang 14) keeps its locks at a
+// fork: if the parent's sender or the sidecar's thread allocates just then, the child's first malloc never ends.
+#if !defined(SPANWATCH_FORK_UNTESTABLE)
 
 int Await(pid_t child) {
   int status = -1;
@@ -73,7 +72,6 @@ TEST_F(ForkTest, ChildThatDoesNotTraceLeavesQuietly) {
   EXPECT_EQ(Await(exits), 0);
 }
 
-#if !defined(SPANWATCH_UNDER_ASAN)  // its allocator's locks do not survive a fork among threads that allocate
 TEST_F(ForkTest, ForkWhileOtherThreadsTrace) {
   constexpr int kForks = 20;
   std::atomic<int> round{0};
@@ -107,7 +105,6 @@ TEST_F(ForkTest, ForkWhileOtherThreadsTrace) {
   EXPECT_EQ(sidecar_.SpansNamed("child").size(), static_cast<std::size_t>(kForks));
   EXPECT_TRUE(EquationHolds(GetStats()));
 }
-#endif
 
 TEST_F(ForkTest, ChildMayStartItself) {
   const pid_t child = fork();
