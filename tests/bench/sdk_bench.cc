@@ -2,9 +2,8 @@
 //
 //   sdk_bench                     all figures
 //   sdk_bench --benchmark_...     the same, with Google Benchmark's own report before them
-//   sdk_bench count NAME          20,000 spans of one kind (floor, span, span_4tags, unsampled, off) and nothing else,
-//   for
-//                                 callgrind with --toggle-collect=*Measured*
+//   sdk_bench count NAME          20,000 spans of one kind (floor, span, span_4tags, unsampled, off) and nothing
+//                                 else, for callgrind with --toggle-collect=*Measured*
 //
 // The floor is what any tracer of this shape must pay, in the same run with the same pinning and pacing: two reads of
 // the cycle counter, a random id and a 128-byte record stored straight into a thread-local ring of 256 KiB, one release

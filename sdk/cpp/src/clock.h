@@ -9,6 +9,9 @@
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
+
+// Without this, every use of a variable from another file would go by way of the global offset table.
+#pragma GCC visibility push(hidden)
 #endif
 
 namespace spanwatch::internal {
@@ -68,5 +71,7 @@ class ClockConverter {
 };
 
 }  // namespace spanwatch::internal
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_SDK_CPP_SRC_CLOCK_H_

@@ -15,6 +15,9 @@
 #include "sdk/cpp/redact/utf8.h"
 #include "sdk/cpp/src/trace_state.h"
 
+// Without this, every use of a variable from another file would go by way of the global offset table.
+#pragma GCC visibility push(hidden)
+
 namespace spanwatch::internal {
 
 inline constexpr std::uint32_t kMaxNameBytes = 256;  // of names and keys
@@ -97,6 +100,7 @@ class EntryHead {
   EntryHead WithConstantKey(const char* key) const noexcept {
     return EntryHead(bits_ | 1 << 3 | (reinterpret_cast<std::uintptr_t>(key) - g_constants_begin) << 32);
   }
+  EntryHead WithConstantText() const noexcept { return EntryHead(bits_ | 1 << 4); }
   // The same place, but what is there counts no more.
   EntryHead Gone() const noexcept {
     const bool number = type() >= EntryType::kInt && type() <= EntryType::kBool;
@@ -235,5 +239,7 @@ class RecordView {
 using redact::CutUtf8;
 
 }  // namespace spanwatch::internal
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_SDK_CPP_SRC_RECORD_H_

@@ -205,15 +205,19 @@ void SetSpanText(SpanHandle handle, Text key, Text text) noexcept {
   Slot* const slot = handle.slot;
   // As if the text had to be copied: a constant takes one word, never more.
   const Fill fill = slot->fill.Plus(2 + text.size() / 8, key.size() + text.size(), 1);
-  if (__builtin_expect(!IsOpen(handle) || !IsConstant(key.data()) || fill.Over() || key.size() > kMaxNameBytes ||
-                           text.size() > kMaxTextBytes,
-                       0)) {
+  // 0: the span is open, no limit is passed, no text is long. In one word, for one branch and fewer registers to save.
+  const std::uint64_t unusual = (slot->generation.load(kRelaxed) ^ handle.generation) | fill.OverBits() |
+                                key.size() / kMaxNameBytes | text.size() / kMaxTextBytes;
+  if (__builtin_expect(unusual != 0 || !IsConstant(key.data()), 0)) {
     return SetTextSlowly(handle, key, text);
   }
   std::uint64_t* const at = slot->NextEntry();
-  const bool constant = IsConstant(text.data());
-  StoreWord(at, EntryHead::OfText(key.size(), text.size(), constant).WithConstantKey(key.data()).bits());
-  if (!constant) return FinishCopied(slot, at, key.size(), text);
+  const EntryHead head = EntryHead::OfText(key.size(), text.size(), false).WithConstantKey(key.data());
+  if (!IsConstant(text.data())) {
+    StoreWord(at, head.bits());
+    return FinishCopied(slot, at, key.size(), text);
+  }
+  StoreWord(at, head.WithConstantText().bits());
   StoreWord(at + 1, reinterpret_cast<std::uintptr_t>(text.data()));
   slot->fill = slot->fill.Plus(2, key.size() + text.size(), 1);
 }

@@ -8,6 +8,9 @@
 #include "sdk/cpp/src/thread_block.h"
 #include "spanwatch/span.h"
 
+// Without this, every use of a variable from another file would go by way of the global offset table.
+#pragma GCC visibility push(hidden)
+
 namespace spanwatch::internal {
 
 // Lowest level that AddLog keeps.
@@ -33,18 +36,35 @@ inline std::uint64_t LoadTail(const char* text, std::size_t bytes) noexcept {
 
 // Returns the number of words, the last one padded with zeros.
 inline std::uint32_t StoreText(std::uint64_t* at, const char* text, std::size_t bytes) noexcept {
-  std::uint32_t words = 0;
   std::uint64_t word;
-  for (; bytes >= 8; bytes -= 8, text += 8) {
-    std::memcpy(&word, text, 8);
-    StoreWord(at + words++, word);
+  if (bytes < 8) {
+    if (bytes == 0) return 0;
+    StoreWord(at, LoadTail(text, bytes));
+    return 1;
   }
-  if (bytes > 0) StoreWord(at + words++, LoadTail(text, bytes));
-  return words;
+  const char* const last = text + bytes - 8;
+  std::uint64_t* to = at;
+  for (; text <= last; text += 8) {
+    std::memcpy(&word, text, 8);
+    StoreWord(to++, word);
+  }
+  if (const std::size_t tail = bytes & 7; tail != 0) {
+    std::memcpy(&word, last, 8);
+    StoreWord(to++, word >> (64 - 8 * tail));  // what went before falls out
+  }
+  return static_cast<std::uint32_t>(to - at);
 }
 
+// Word by word, not by vector: see Publish().
 inline void CopyWords(std::uint64_t* to, const std::uint64_t* from, std::uint32_t words) noexcept {
-  for (std::uint32_t i = 0; i < words; ++i) to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+  const std::uint64_t* const end = from + words;
+  for (; end - from >= 4; from += 4, to += 4) {
+    to[0] = __atomic_load_n(from, __ATOMIC_RELAXED);
+    to[1] = __atomic_load_n(from + 1, __ATOMIC_RELAXED);
+    to[2] = __atomic_load_n(from + 2, __ATOMIC_RELAXED);
+    to[3] = __atomic_load_n(from + 3, __ATOMIC_RELAXED);
+  }
+  while (from < end) *to++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
 }
 
 // Cuts whole entries so that the body fits, and counts what went.
@@ -65,5 +85,7 @@ void AddException(SpanHandle handle, Text type, Text message, Text causes) noexc
 void AddLink(SpanHandle handle, std::uint64_t trace_hi, std::uint64_t trace_lo, std::uint64_t span_id) noexcept;
 
 }  // namespace spanwatch::internal
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_SDK_CPP_SRC_SPAN_BODY_H_

@@ -10,6 +10,9 @@
 #include "sdk/cpp/src/trace_state.h"
 #include "spanwatch/ids.h"
 
+// Without this, every use of a variable from another file would go by way of the global offset table.
+#pragma GCC visibility push(hidden)
+
 namespace spanwatch::internal {
 
 struct ThreadBlock;
@@ -59,7 +62,8 @@ class Fill {
     return Fill(bits_ + (words | text_bytes << kTextShift | std::uint64_t{tags} << kTagShift |
                          std::uint64_t{logs} << kLogShift));
   }
-  constexpr bool Over() const noexcept { return (bits_ & kTops) != 0; }
+  constexpr std::uint64_t OverBits() const noexcept { return bits_ & kTops; }
+  constexpr bool Over() const noexcept { return OverBits() != 0; }
   constexpr bool WordsOver() const noexcept { return (bits_ & 0x8000) != 0; }
   // REQUIRES: !Over() before and after.
   constexpr Fill Grown(std::uint32_t more_words) const noexcept { return Fill(bits_ - more_words); }
@@ -261,5 +265,7 @@ inline std::uint64_t NextRandom(std::uint64_t (&s)[4]) noexcept {  // xoshiro256
 void FillRandom(void* out, std::size_t size) noexcept;
 
 }  // namespace spanwatch::internal
+
+#pragma GCC visibility pop
 
 #endif  // SPANWATCH_SDK_CPP_SRC_THREAD_BLOCK_H_
