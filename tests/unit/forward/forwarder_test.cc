@@ -280,7 +280,7 @@ TEST(Forwarder, StopsInItsBudgetAlthoughTheBackendHangs) {
   forwarder.Enqueue(Ids(2, 3));
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(forwarder.Stop(50'000'000), 4u);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
   EXPECT_EQ(Dropped(forwarder, Reason::kShutdown), 4u);
   EXPECT_EQ(forwarder.Stop(kBudget), 0u);
 }

@@ -201,7 +201,7 @@ std::string Told(const Json& state) {
 
 // The cut of a replaced message is not urgent: it may come last.
 Json WaitForTheEnd(Imitation* discord, const std::vector<core::Transition>& story, const Shared& shared) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   for (;;) {
     Json state = discord->Wait(0);
     const Seen seen = Look(state, story);
@@ -440,7 +440,7 @@ TEST_F(Restart, AFullDiskDelaysNoAlertAndIsCaughtUpWith) {
     const bool told = discord_.Wait(2)["messages"].size() == 2 && !notifier.GetOutboxStatus().writable &&
                       !notifier.GetOutboxStatus().problem.empty();
     setrlimit(RLIMIT_FSIZE, &old);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (notifier.CommittedNs() == INT64_MIN || !notifier.GetOutboxStatus().writable ||
            notifier.GetOutboxStatus().pending > 0) {
       if (std::chrono::steady_clock::now() > deadline) return 2;

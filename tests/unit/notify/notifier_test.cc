@@ -103,7 +103,7 @@ TEST(Notifier, StopsInItsBudgetAlthoughDiscordHangs) {
   notifier.Enqueue(One(TransitionKind::kFiring));
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(notifier.Stop(100'000'000), 2u) << "one message a target";
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
   notifier.Enqueue(One(TransitionKind::kFiring));
   EXPECT_EQ(notifier.Stop(kBudget), 0u);
 }

@@ -170,7 +170,7 @@ TEST(ConfigTest, EnvironmentOfTheProcessIsRead) {
   ASSERT_TRUE(Start());
   { Span("span").AddLog(LogLevel::kWarn, "not kept").AddLog(LogLevel::kError, "kept"); }
   EXPECT_THAT(GetStats().problems, HasSubstr("TRACING_SAMPLE_RATE=\"lots\""));
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(test::kDeadlineMs), 0u);
   const test::WireSpan span = sidecar.SpansNamed("span").at(0);
   ASSERT_EQ(span.events.size(), 1u);
   EXPECT_EQ(span.events[0].attributes.at("log.message"), "kept");

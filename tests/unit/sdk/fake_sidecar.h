@@ -64,6 +64,9 @@ struct WireMessage {
 };
 
 enum Kind : std::uint64_t { kHello = 1, kSpans = 2, kOpenSpans = 3, kHeartbeat = 4, kGoodbye = 5 };
+// Of one wait for what must come: far above what is expected, a busy machine must not fail a test.
+inline constexpr std::uint32_t kDeadlineMs = 60'000;
+
 enum AnswerTo : std::uint64_t { kWelcome = 1, kAck = 2, kResend = 3, kClosed = 4, kRefused = 5 };
 
 WireMessage DecodeMessage(const std::string& envelope, const std::string& payload);
@@ -96,7 +99,7 @@ class FakeSidecar {
   std::uint64_t Applied(const std::string& process_id) { return applied_[process_id]; }  // for policies
   void Forget();  // what it applied, of all processes: a restart without state
 
-  // Waits until the predicate holds for what was received so far; false after ten seconds.
+  // Waits until the predicate holds for what was received so far; false after kDeadlineMs.
   bool WaitFor(const std::function<bool(const std::vector<WireMessage>&)>& predicate);
   std::vector<WireMessage> Messages();
   // All spans of applied batches, in the order of their arrival.

@@ -443,7 +443,7 @@ void FakeSidecar::Forget() {
 
 bool FakeSidecar::WaitFor(const std::function<bool(const std::vector<WireMessage>&)>& predicate) {
   std::unique_lock<std::mutex> lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return predicate(messages_); });
+  return changed_.wait_for(lock, std::chrono::milliseconds(kDeadlineMs), [&] { return predicate(messages_); });
 }
 
 std::vector<WireMessage> FakeSidecar::Messages() {

@@ -43,12 +43,12 @@ TEST_F(ForkTest, ChildTracesUnderAnIdOfItsOwn) {
     { Span("child").Fail("starts the SDK anew, and wakes its thread"); }
     const bool errno_stays = errno == E2BIG;
     open.End();  // the parent's, which ends it itself
-    const bool delivered = Shutdown(5000) == 0 && GetStats().emitted == 1 && errno_stays;
+    const bool delivered = Shutdown(kDeadlineMs) == 0 && GetStats().emitted == 1 && errno_stays;
     _exit(delivered ? 0 : 1);
   }
   EXPECT_EQ(Await(child), 0);
   open.End();
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   ASSERT_EQ(sidecar_.SpansNamed("before").size(), 1u);
   ASSERT_EQ(sidecar_.SpansNamed("parent").size(), 1u);
   ASSERT_EQ(sidecar_.SpansNamed("child").size(), 1u);
@@ -96,12 +96,12 @@ TEST_F(ForkTest, ForkWhileOtherThreadsTrace) {
     const pid_t child = fork();
     if (child == 0) {
       { Span span("child"); }
-      _exit(Shutdown(5000) == 0 ? 0 : 1);
+      _exit(Shutdown(kDeadlineMs) == 0 ? 0 : 1);
     }
     EXPECT_EQ(Await(child), 0);
   }
   for (std::thread& thread : threads) thread.join();
-  Shutdown(5000);
+  Shutdown(kDeadlineMs);
   EXPECT_EQ(sidecar_.SpansNamed("child").size(), static_cast<std::size_t>(kForks));
   EXPECT_TRUE(EquationHolds(GetStats()));
 }
@@ -113,7 +113,7 @@ TEST_F(ForkTest, ChildMayStartItself) {
     options.service_name = "child";
     if (!Start(options)) _exit(2);
     Span("span of the child").End();
-    _exit(Shutdown(5000) == 0 ? 0 : 1);
+    _exit(Shutdown(kDeadlineMs) == 0 ? 0 : 1);
   }
   EXPECT_EQ(Await(child), 0);
   EXPECT_EQ(sidecar_.SpansNamed("span of the child").size(), 1u);

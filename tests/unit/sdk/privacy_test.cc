@@ -176,7 +176,7 @@ std::string WireBytes(RedactionMode mode) {
       return listed && beaten;
     }));
     open.clear();
-    EXPECT_EQ(Shutdown(5000), 0u);
+    EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
     const Stats stats = GetStats();
     EXPECT_EQ(stats.redacted > 0, mode != RedactionMode::kOff);
     EXPECT_STREQ(stats.redaction, mode == RedactionMode::kOff      ? "off"
@@ -230,7 +230,7 @@ TEST(PrivacyTest, HarmlessTextArrivesAsItIs) {
     Span span(text);
     span.SetTag("text", text).AddLog(LogLevel::kInfo, text).Fail(text);
   }
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   const std::vector<WireSpan> spans = sidecar.Spans();
   ASSERT_EQ(spans.size(), texts.size());
   for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -259,7 +259,7 @@ TEST(PrivacyTest, StrictKeepsNumbersNamesAndErrorTypes) {
   }
   { Span("bare").Fail("Ada again"); }
   FailWithNested("nested", "Ada");
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   const WireSpan span = sidecar.SpansNamed("work")[0];
   const std::map<std::string, std::string> expected = {{"note", "[redacted:strict]"},
                                                        {"count", "3"},
@@ -289,7 +289,7 @@ TEST(PrivacyTest, TracestateWithASecretKeepsOnlyTheSamplingEntry) {
   { Span span("clean", SpanKind::kServer, Context::FromTraceparent(parent, "vendor=a,ot=th:8")); }
   { Span span("dirty", SpanKind::kServer, Context::FromTraceparent(parent, "vendor=ada@example.com,ot=th:8")); }
   { Span span("alone", SpanKind::kServer, Context::FromTraceparent(parent, "vendor=ada@example.com")); }
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(sidecar.SpansNamed("clean")[0].trace_state, "vendor=a,ot=th:8");
   EXPECT_EQ(sidecar.SpansNamed("dirty")[0].trace_state, "ot=th:8");
   EXPECT_EQ(sidecar.SpansNamed("alone")[0].trace_state, "");
@@ -309,7 +309,7 @@ TEST(PrivacyTest, RecordsFullOfSecretsAreEncodedWhole) {
     span.End();
     ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.waiting == 0; }));  // a ring holds five of them
   }
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   const std::vector<WireSpan> spans = sidecar.SpansNamed("full");
   ASSERT_THAT(spans, SizeIs(20));
   for (const WireSpan& span : spans) {

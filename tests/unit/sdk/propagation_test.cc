@@ -168,6 +168,7 @@ class PropagationTest : public ::testing::Test {
     ASSERT_TRUE(Start(options));
   }
   void TearDown() override { Shutdown(0); }
+  std::atomic<double> offered_{1};  // before the sidecar, whose policies look at it
   FakeSidecar sidecar_;
 };
 
@@ -180,7 +181,7 @@ TEST_F(PropagationTest, RemoteParentAndWhatGoesOn) {
     Span client("client", SpanKind::kClient);
     InjectHeaders([&](std::string_view name, std::string value) { headers.emplace_back(name, std::move(value)); });
   }
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   const WireSpan server = sidecar_.SpansNamed("server")[0];
   const WireSpan client = sidecar_.SpansNamed("client")[0];
   EXPECT_EQ(server.trace_id, kTrace);
@@ -201,7 +202,7 @@ TEST_F(PropagationTest, InvalidParentStartsANewTraceEvenInsideASpan) {
     EXPECT_NE(root.context().trace_id(), outer.context().trace_id());
     EXPECT_EQ(root.context().Tracestate(), "");
   }
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(sidecar_.SpansNamed("root")[0].parent_id, "");
 }
 
@@ -210,7 +211,7 @@ TEST_F(PropagationTest, UnsampledRemoteParentIsFollowedButFailuresAreKept) {
   const Context parent = Context::FromTraceparent("00-" + kTrace + "-" + kParent + "-00", "ot=th:8,foo=1");
   { Span ok("ok", SpanKind::kServer, parent); }
   { Span("failed", SpanKind::kServer, parent).Fail("E", "m"); }
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(GetStats().sampled_out, 1u);
   ASSERT_THAT(sidecar_.Spans(), SizeIs(1));
   EXPECT_EQ(sidecar_.Spans()[0].trace_state, "ot=th:0,foo=1");  // weighs 1
@@ -228,7 +229,7 @@ TEST_F(PropagationTest, SamplingIsDecidedByTraceIdAndWeighs) {
     Span child("child");
     if (i % 10 == 0) child.Fail("m");
   }
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   const Stats stats = GetStats();
   EXPECT_EQ(stats.emitted, 2u * kTraces);
   EXPECT_TRUE(EquationHolds(stats));
@@ -245,7 +246,7 @@ TEST_F(PropagationTest, RateZeroKeepsFailuresAlone) {
   Begin(0);
   for (int i = 0; i < 100; ++i) Span("ok").End();
   Span("failed").Fail("m").End();
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(GetStats().sampled_out, 100u);
   ASSERT_THAT(sidecar_.Spans(), SizeIs(1));
   EXPECT_EQ(sidecar_.Spans()[0].name, "failed");
@@ -260,16 +261,15 @@ TEST_F(PropagationTest, TheSidecarsSampleRateIsAdopted) {
   Begin(1);
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.connected && stats.sample_rate == 0; }));
   { Span span("left out"); }
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(GetStats().sampled_out, 1u);
 }
 
 TEST_F(PropagationTest, TheSidecarLowersTheRateAtRunTimeAndNeverRaisesIt) {
   // What answers say: below 0 no rate, above 1 no settings at all.
-  std::atomic<double> offered{1};
   sidecar_.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     std::vector<std::string> answers = self.GoodAnswer(message);
-    const double rate = offered;
+    const double rate = offered_;
     if ((message.kind == kHeartbeat || message.kind == kHello) && rate <= 1) {
       answers = {EncodeAnswer(message.kind == kHello ? kWelcome : kAck, message.process_id,
                               self.Applied(message.process_id), "", rate < 0 ? std::optional<double>() : rate,
@@ -288,12 +288,12 @@ TEST_F(PropagationTest, TheSidecarLowersTheRateAtRunTimeAndNeverRaisesIt) {
     });
   };
   EXPECT_TRUE(told(0.5, 0)) << "1 was offered in the welcome";
-  offered = 0.25;
+  offered_ = 0.25;
   EXPECT_TRUE(told(0.25, 0));
-  offered = 2;
+  offered_ = 2;
   EXPECT_TRUE(told(0.25, 1)) << "an answer without settings changes nothing";
   EXPECT_EQ(GetStats().sample_rate, 0.25);
-  offered = -1;
+  offered_ = -1;
   EXPECT_TRUE(told(0.5, 0)) << "settings without a rate: its own again";
 }
 

@@ -22,7 +22,7 @@ class SpanTest : public ::testing::Test {
 
   // Ends tracing and returns the one span of that name.
   WireSpan Finished(const std::string& name) {
-    EXPECT_EQ(Shutdown(5000), 0u);
+    EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
     const std::vector<WireSpan> found = sidecar_.SpansNamed(name);
     EXPECT_THAT(found, SizeIs(1)) << name;
     return found.empty() ? WireSpan() : found[0];
@@ -388,7 +388,7 @@ TEST_F(SpanTest, MoreSpansOpenThanATableHolds) {
   std::vector<Span> spans;
   for (int i = 0; i < 3000; ++i) spans.emplace_back("open");
   spans.clear();
-  Shutdown(5000);
+  Shutdown(kDeadlineMs);
   const Stats stats = GetStats();
   EXPECT_EQ(stats.emitted, 3000u);
   EXPECT_GE(Dropped(stats, "open_limit"), 3000u - 2048u);  // more, if threads of earlier tests hold parts of the table
@@ -402,7 +402,7 @@ TEST_F(SpanTest, DeepChainOfSpans) {
     if (depth > 1) down(depth - 1);
   };
   down(500);
-  Shutdown(5000);
+  Shutdown(kDeadlineMs);
   EXPECT_THAT(sidecar_.SpansNamed("level"), SizeIs(500));
 }
 

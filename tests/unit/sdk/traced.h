@@ -15,7 +15,7 @@ namespace spanwatch::test {
 
 // Polls the SDK's counters, which tell nobody when they change.
 inline bool WaitForStats(const std::function<bool(const Stats&)>& predicate) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
   while (std::chrono::steady_clock::now() < until) {
     if (predicate(GetStats())) return true;
     std::this_thread::yield();

@@ -77,7 +77,7 @@ TEST(WireTest, HelloBatchesHeartbeatGoodbye) {
     const Messages beats = OfKind(messages, kHeartbeat);
     return !beats.empty() && beats.back().gauges == gauges && beats.back().sdk_bytes > 256u << 10;
   }));
-  ASSERT_EQ(Shutdown(5000), 0u);
+  ASSERT_EQ(Shutdown(kDeadlineMs), 0u);
   ASSERT_TRUE(sidecar.WaitFor(AtLeast(1, kGoodbye)));
   const Messages messages = sidecar.Messages();
   const WireMessage& hello = messages[0];
@@ -120,8 +120,8 @@ TEST(WireTest, FailedAndSlowSpansAreSentAtOnceAndOthersWithinMoments) {
 }
 
 TEST(WireTest, NothingIsSentBeforeWelcome) {
-  FakeSidecar sidecar;
   std::atomic<bool> welcome{false};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     return welcome ? self.GoodAnswer(message) : std::vector<std::string>();
   });
@@ -134,13 +134,13 @@ TEST(WireTest, NothingIsSentBeforeWelcome) {
   EXPECT_THAT(OfKind(messages, kHello), SizeIs(::testing::Ge(2u)));
   EXPECT_NE(OfKind(messages, kHello)[0].identity, OfKind(messages, kHello)[1].identity);  // a new connection
   EXPECT_EQ(messages[1].kind, kHello);
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_THAT(sidecar.Spans(), SizeIs(100));
 }
 
 TEST(WireTest, AtMostOneMiBIsOnItsWay) {
-  FakeSidecar sidecar;
   std::atomic<bool> acknowledge{false};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     std::vector<std::string> good = self.GoodAnswer(message);
     if (message.kind == kHello || acknowledge) return good;
@@ -159,27 +159,27 @@ TEST(WireTest, AtMostOneMiBIsOnItsWay) {
   EXPECT_LE(received * 4000, 1u << 20);
   EXPECT_GE(received * 4000, (1u << 20) - (128u << 10));
   acknowledge = true;
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_EQ(sidecar.Spans().size(), spans);
 }
 
 TEST(WireTest, ResendFillsTheGap) {
-  FakeSidecar sidecar;
   std::atomic<int> lose{1};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     if (message.kind == kSpans && message.sequence == 2 && lose-- > 0) return std::vector<std::string>();  // lost there
     return self.GoodAnswer(message);
   });
   TracedProgram program(sidecar);
   for (int i = 0; i < 5; ++i) EmitBatch(3);
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_THAT(sidecar.Spans(), SizeIs(15));
   EXPECT_THAT(OfKind(sidecar.Messages(), kHello), SizeIs(1));  // the same connection
 }
 
 TEST(WireTest, ALostLastBatchIsSentAgain) {
-  FakeSidecar sidecar;
   std::atomic<int> lose{1};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     if (message.kind == kSpans && lose-- > 0) return std::vector<std::string>();
     return self.GoodAnswer(message);
@@ -203,7 +203,7 @@ TEST(WireTest, ReconnectAfterARestartWithAndWithoutState) {
     const std::uint64_t expected = forgets ? 19 : 12;
     ASSERT_TRUE(WaitForStats([&](const Stats& stats) { return stats.delivered == expected; }));
   }
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_THAT(sidecar.Spans(), SizeIs(19));
   const Messages hellos = OfKind(sidecar.Messages(), kHello);
   ASSERT_GE(hellos.size(), 3u);
@@ -213,8 +213,8 @@ TEST(WireTest, ReconnectAfterARestartWithAndWithoutState) {
 }
 
 TEST(WireTest, SilenceMeansANewConnection) {
-  FakeSidecar sidecar;
   std::atomic<bool> silent{false};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     return silent ? std::vector<std::string>() : self.GoodAnswer(message);
   });
@@ -230,9 +230,9 @@ TEST(WireTest, SilenceMeansANewConnection) {
 }
 
 TEST(WireTest, ClosedIdGoesOnUnderANewOne) {
-  FakeSidecar sidecar;
   std::atomic<int> close{0};
   std::string closed_id;
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     if (close.exchange(0) != 0) closed_id = message.process_id;
     if (message.process_id == closed_id) {
@@ -250,7 +250,7 @@ TEST(WireTest, ClosedIdGoesOnUnderANewOne) {
   for (int i = 0; i < 2; ++i) Span("out").End();
   for (int i = 0; i < 4; ++i) Span("failed").Fail("m").End();
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.delivered == 7; }));
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   ASSERT_TRUE(sidecar.WaitFor(AtLeast(1, kGoodbye)));
   const WireMessage goodbye = sidecar.Messages().back();
   EXPECT_NE(goodbye.process_id, closed_id);
@@ -276,8 +276,8 @@ TEST(WireTest, AlwaysClosedIsNotAStorm) {
 }
 
 TEST(WireTest, RefusedIsReportedAndTriedAgain) {
-  FakeSidecar sidecar;
   std::atomic<int> refuse{1};
+  FakeSidecar sidecar;
   sidecar.SetPolicy([&](FakeSidecar& self, const WireMessage& message) {
     if (message.kind == kHello && refuse-- > 0) {
       return std::vector<std::string>{EncodeAnswer(kRefused, message.process_id, 0, "too_many_processes")};
@@ -304,7 +304,7 @@ TEST(WireTest, ABatchRefusedAgainAndAgainIsGivenUp) {
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.evicted == 3; }));
   EmitBatch(4);
   EXPECT_TRUE(WaitForStats([](const Stats& stats) { return stats.delivered == 4; }));
-  EXPECT_EQ(Shutdown(5000), 3u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 3u);
   EXPECT_TRUE(EquationHolds(GetStats()));
 }
 
@@ -324,7 +324,7 @@ TEST(WireTest, NonsenseAnswersDoNoHarm) {
   TracedProgram program(sidecar);
   ASSERT_TRUE(program.connected());
   for (int i = 0; i < 3; ++i) EmitBatch(3);
-  EXPECT_EQ(Shutdown(5000), 0u);
+  EXPECT_EQ(Shutdown(kDeadlineMs), 0u);
   EXPECT_THAT(sidecar.Spans(), SizeIs(9));
 }
 
