@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <numeric>
 #include <random>
 
+#include "tests/support/cpu_time.h"
 #include "tests/support/engine_driver.h"
 #include "tests/support/heap.h"
 
@@ -125,14 +125,14 @@ std::vector<TestSpan> Orphans(std::uint64_t count) {
 
 double Seconds(const std::vector<TestSpan>& spans, TraceSummary* summary) {
   const TestBatch batch(spans);
-  const auto begin = std::chrono::steady_clock::now();
+  const test::CpuTime cpu;
   EngineDriver driver;
   Decoded decoded;
   decoded.spans = &batch.batch();
   driver.engine().Apply({1, kStart, RecordKind::kOtlp, 0}, decoded);
   driver.At(40 * kSecond);
   *summary = driver.engine().GetTrace(Id(1))->summary;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return cpu.Seconds();
 }
 
 // Ten times the spans may take twenty times ten times as long: a square would take a hundred times.
