@@ -1,8 +1,10 @@
 #include "sidecar/http/analysis_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "sidecar/core/utf8.h"
 #include "sidecar/http/json_text.h"
 #include "sidecar/http/text.h"
 
@@ -24,6 +26,9 @@ Json Tokens(const std::optional<std::int64_t>& count) {
   return *count <= (std::int64_t{1} << 53) ? Json(*count) : Json(std::to_string(*count));
 }
 
+constexpr std::size_t kMessageBytes = 1 << 20;
+constexpr std::size_t kShortMessage = 200;
+
 double Part(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
@@ -32,7 +37,7 @@ class Writer {
  public:
   Writer(const core::TraceCopy& trace, const core::TraceAnalysis& analysis) : trace_(trace), out_(analysis) {}
 
-  // All but the timeline.
+  // All but errors and timeline.
   Json Write() const {
     return {{"traceId", trace_.summary.trace_id.ToHex()},
             {"complete", trace_.summary.complete},
@@ -42,7 +47,6 @@ class Writer {
             {"errorCount", out_.error_count},
             {"rootSpanId", Id(out_.root)},
             {"performance", Performance()},
-            {"errors", Errors()},
             {"llm", Llm()},
             {"insights", Insights(out_.insights)},
             {"recommendations", Insights(out_.recommendations)}};
@@ -55,6 +59,26 @@ class Writer {
       AppendRow(i, out);
     }
     *out += ']';
+  }
+
+  void AppendErrors(std::string* out) const {
+    *out += R"({"count":)";
+    AppendJsonNumber(static_cast<std::int64_t>(out_.error_count), out);
+    *out += R"(,"spans":[)";
+    for (const core::SpanError& error : out_.errors) {
+      AppendError(error, out);
+      *out += ',';
+    }
+    if (!out_.errors.empty()) out->pop_back();
+    *out += R"(],"chains":)";
+    Json chains = Json::array();
+    for (const core::ErrorChain& chain : out_.error_chains) {
+      chains.push_back({{"rootCauseSpanId", Id(chain.root_cause)},
+                        {"spread", Ids(chain.spread)},
+                        {"handledBySpanId", Id(chain.handled_by)},
+                        {"failedSpans", chain.spans}});
+    }
+    *out += chains.dump() + '}';
   }
 
  private:
@@ -189,25 +213,6 @@ class Writer {
         {"memoryUsage", MemoryUsage()}};
   }
 
-  Json Errors() const {
-    Json spans = Json::array(), chains = Json::array();
-    for (const core::SpanError& error : out_.errors) {
-      Json json = Operation(error.span);
-      json["spanId"] = Id(error.span);
-      json["type"] = error.type;
-      json["message"] = error.message;
-      json["rootCauseSpanId"] = Id(error.root_cause);
-      spans.push_back(std::move(json));
-    }
-    for (const core::ErrorChain& chain : out_.error_chains) {
-      chains.push_back({{"rootCauseSpanId", Id(chain.root_cause)},
-                        {"spread", Ids(chain.spread)},
-                        {"handledBySpanId", Id(chain.handled_by)},
-                        {"failedSpans", chain.spans}});
-    }
-    return {{"count", out_.error_count}, {"spans", std::move(spans)}, {"chains", std::move(chains)}};
-  }
-
   static Json Use(const core::ModelUse& use) {
     return {{"model", use.model},
             {"calls", use.calls},
@@ -235,7 +240,23 @@ class Writer {
     return json;
   }
 
-  // As text: as a tree, the rows of 10,000 spans would take longer than everything else.
+  // Errors and rows as text: as a tree, those of 10,000 spans would take longer than everything else.
+  void AppendError(const core::SpanError& error, std::string* out) const {
+    *out += R"({"service":)";
+    AppendJsonString(trace_.spans[error.span].service, out);
+    *out += R"(,"operation":)";
+    AppendJsonString(trace_.spans[error.span].name, out);
+    *out += R"(,"spanId":")" + trace_.spans[error.span].span_id.ToHex() + R"(","type":)";
+    AppendJsonString(error.type, out);
+    *out += R"(,"message":)";
+    // All messages together stay near kMessageBytes; the trace itself has them whole.
+    const std::size_t limit = std::max(kShortMessage, kMessageBytes / out_.errors.size());
+    AppendJsonString(core::CutUtf8(error.message, limit), out);
+    if (error.message.size() > limit) out->replace(out->size() - 1, 1, "\u2026\"");
+    *out += R"(,"rootCauseSpanId":)";
+    *out += Id(error.root_cause).dump() + '}';
+  }
+
   void AppendRow(std::uint32_t number, std::string* out) const {
     const core::SpanAnalysis& span = out_.spans[number];
     const core::SpanCopy& source = trace_.spans[number];
@@ -286,6 +307,8 @@ std::string AnalysisJson(const core::TraceCopy& trace, const core::TraceAnalysis
   }
   std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   text.pop_back();  // the brace at its end
+  text += R"(,"errors":)";
+  writer.AppendErrors(&text);
   text += R"(,"timeline":)";
   writer.AppendTimeline(&text);
   return text + "}\n";

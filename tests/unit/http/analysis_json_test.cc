@@ -100,6 +100,25 @@ TEST(AnalysisJsonTest, WhatIsNotThereIsNull) {
   EXPECT_EQ(empty["timeline"], Json::array());
 }
 
+TEST(AnalysisJsonTest, LongMessagesAreWholeUnlessThereAreVeryMany) {
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "\xC3\xA4";
+  const auto answer = [&text](std::uint64_t failing) {
+    std::vector<Line> lines = {{1, 0, "root", 0, 20'000}};
+    for (std::uint64_t id = 2; id < failing + 2; ++id) lines.push_back({id, 1, "call", 1, 2, "TimeoutError"});
+    core::TraceCopy trace = core::testing::Trace(lines);
+    for (core::SpanCopy& span : trace.spans) span.status_message = text;
+    return AnalysisJson(trace, core::Analyse(trace, {}));
+  };
+  const Json few = Json::parse(answer(400));
+  EXPECT_EQ(few["errors"]["spans"][7]["message"].get<std::string>().size(), 2000u);
+  const std::string many = answer(9'999);
+  EXPECT_LT(many.size(), 10u << 20);
+  const std::string message = Json::parse(many)["errors"]["spans"][7]["message"];
+  EXPECT_EQ(message.size(), 200u + 3u);
+  EXPECT_EQ(message.substr(198), "\xC3\xA4\u2026");
+}
+
 TEST(AnalysisJsonTest, TenThousandSpansAreAnsweredInMilliseconds) {
   std::vector<Line> lines = {{1, 0, "root", 0, 20'000}};
   for (std::uint64_t id = 2; id <= 10'000; ++id) {
