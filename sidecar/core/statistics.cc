@@ -258,7 +258,8 @@ void Statistics::Tell(std::uint32_t service, bool names, Fold* fold) {
   fold->told = true;
   std::string text = names ? "service " + Quoted(catalog_->service_name(service)) + ": span_name has too many values"
                            : "service_name has too many values";
-  text += " (limit " + std::to_string(fold->limit) + (names ? " series" : " services") + "), for example ";
+  text += " or too long ones (limits: " + std::to_string(fold->limit) + (names ? " series, " : " services, ") +
+          std::to_string(kMaxNameBytes) + " bytes), for example ";
   for (std::size_t i = 0; i < fold->samples.size(); ++i) text += (i == 0 ? "" : ", ") + Quoted(fold->samples[i]);
   text += names ? "; the rest is counted in one series with otel_metric_overflow=\"true\". Is an id part of the name? "
                   "See metrics.span_names"

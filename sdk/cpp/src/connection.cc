@@ -1,5 +1,9 @@
 // The sender's side of the wire protocol: connecting, messages, answers.
+#include <unistd.h>
+
+#include <cerrno>
 #include <new>
+#include <string>
 
 #include "sdk/cpp/src/gauges.h"
 #include "sdk/cpp/src/sender.h"
@@ -21,6 +25,15 @@ ProcessId NextProcessId() noexcept {
   return id;
 }
 
+// One line: ZeroMQ tries again and again and never says why; of a socket in the file system the file tells.
+std::string NoAnswer(const std::string& endpoint) {
+  const std::string text = "no answer from " + endpoint;
+  const bool file = endpoint.compare(0, 6, "ipc://") == 0 && endpoint.compare(6, 1, "@") != 0;
+  if (!file || access(endpoint.c_str() + 6, W_OK) == 0) return text + ": does the sidecar run?\n";
+  if (errno == EACCES) return text + ": this user may not use it; is it in the sidecar's group?\n";
+  return text + ": there is no such socket; does the sidecar run, with this endpoint?\n";
+}
+
 }  // namespace
 
 void Sender::StepConnection(std::int64_t now) {
@@ -29,7 +42,17 @@ void Sender::StepConnection(std::int64_t now) {
     return;
   }
   const bool silent = state_ == State::kHello ? now >= hello_deadline_ : now - last_answer_ > kSilence;
-  if (silent || transport_.Broken()) Disconnect(now);
+  if (!silent && !transport_.Broken()) return;
+  if (state_ == State::kHello) {
+    MutexLock lock(&status_->mutex);
+    status_->no_answer = NoAnswer(status_->endpoint);
+  }
+  Disconnect(now);
+}
+
+void Sender::SetAnswered() noexcept {
+  MutexLock lock(&status_->mutex);
+  status_->no_answer.clear();
 }
 
 void Sender::Connect(std::int64_t now) {
@@ -43,8 +66,13 @@ void Sender::Connect(std::int64_t now) {
     status_->AddProblem("the process has no descriptors left: connecting waits until it has");
     return Disconnect(now);
   }
+  if (endpoint.empty()) {
+    MutexLock lock(&status_->mutex);
+    status_->no_answer = "no sidecar found: there is no socket at the usual places, and TRACING_ENDPOINT names none\n";
+    return Disconnect(now);
+  }
   const char* error = nullptr;
-  if (endpoint.empty() || !transport_.Open(endpoint.c_str(), &error)) {
+  if (!transport_.Open(endpoint.c_str(), &error)) {
     if (error != nullptr) status_->AddProblem("cannot connect to " + endpoint + ": " + error);
     return Disconnect(now);
   }
@@ -98,6 +126,7 @@ void Sender::OnAnswer(const Answer& answer, std::int64_t now) {
       next_second_ = now;
       resent_above_ = UINT64_MAX;
       status_->connected.store(true, std::memory_order_relaxed);
+      SetAnswered();
       break;
     case AnswerKind::kAck:
       outbox_.Acknowledge(answer.applied);

@@ -273,7 +273,8 @@ Stats StatsLocked() REQUIRES(g_state) {
   stats.clock = ClockName();
   MutexLock lock(&g_run->status.mutex);
   stats.endpoint = g_run->status.endpoint;
-  stats.problems = (g_problems != nullptr ? *g_problems : std::string()) + g_run->status.problems;
+  stats.problems =
+      (g_problems != nullptr ? *g_problems : std::string()) + g_run->status.problems + g_run->status.no_answer;
   return stats;
 }
 

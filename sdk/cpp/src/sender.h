@@ -33,6 +33,7 @@ struct SenderStatus {
   Mutex mutex;
   std::string endpoint GUARDED_BY(mutex);
   std::string problems GUARDED_BY(mutex);
+  std::string no_answer GUARDED_BY(mutex);  // while nobody answers: a line that says so, and why
 
   // Keeps each text once, 4 KiB in all.
   void AddProblem(const std::string& problem) EXCLUDES(mutex);
@@ -65,6 +66,7 @@ class Sender {
 
   // Connection.
   void StepConnection(std::int64_t now);
+  void SetAnswered() noexcept;
   void Connect(std::int64_t now);
   void Disconnect(std::int64_t now);
   void ReceiveAnswers(std::int64_t now);

@@ -1,4 +1,5 @@
 // The SDK's side of the wire protocol against a fake sidecar: hello, window, resend, reconnect, closed, refused.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -227,6 +228,29 @@ TEST(WireTest, SilenceMeansANewConnection) {
   silent = false;
   ASSERT_TRUE(WaitForStats([](const Stats& stats) { return stats.connected && stats.delivered == 6; }));
   EXPECT_THAT(sidecar.Spans(), SizeIs(6));
+}
+
+TEST(WireTest, SaysWhyNobodyAnswersAndTakesItBack) {
+  FakeSidecar sidecar;
+  sidecar.StopServing();
+  const std::string path = sidecar.endpoint().substr(6);
+  ASSERT_EQ(access(path.c_str(), F_OK), 0);  // as one that was killed leaves it
+  ASSERT_TRUE(Start(TracedOptions(sidecar.endpoint())));
+  const auto says = [&](const std::string& why) {
+    return WaitForStats([&](const Stats& stats) {
+      return stats.problems.find("no answer from " + sidecar.endpoint() + ": " + why) != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(says("does the sidecar run?"));
+  if (geteuid() != 0) {
+    ASSERT_EQ(chmod(path.c_str(), 0), 0);
+    EXPECT_TRUE(says("this user may not use it"));
+  }
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  EXPECT_TRUE(says("there is no such socket"));
+  sidecar.Serve();
+  EXPECT_TRUE(WaitForStats([](const Stats& stats) { return stats.connected && stats.problems.empty(); }));
+  Shutdown(0);
 }
 
 TEST(WireTest, ClosedIdGoesOnUnderANewOne) {

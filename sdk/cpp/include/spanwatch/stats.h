@@ -42,7 +42,7 @@ struct Stats {
   double ring_fill = 0;              // 0..1: of the fullest ring when the sender last looked (every 20 ms)
   double highest_ring_fill = 0;      // the same, the highest since Start(). Near 1 spans are dropped (ring_full)
   std::string endpoint;              // last tried; empty: none found
-  std::string problems;              // one line each: bad options, environment, refusals. At most 4 KiB
+  std::string problems;              // one line each: bad options, environment, refusals, no answer. About 4 KiB
 
   // Sum of drops: spans that never reached a batch.
   std::uint64_t dropped() const noexcept {
