@@ -217,7 +217,7 @@ void DiscordPlanner::RetireIfOver(SlotId id, std::int64_t now_ns) {
 std::size_t DiscordPlanner::Waiting(bool urgent_only) const {
   if (!usable_) return 0;
   return static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), [&](const auto& entry) {
-    return entry.second.Dirty() && (!urgent_only || entry.second.Urgent());
+    return entry.second.Waits() && (!urgent_only || entry.second.Urgent());
   }));
 }
 

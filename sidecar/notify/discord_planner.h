@@ -86,6 +86,8 @@ class DiscordPlanner : public Planner {
     std::string earlier_link, newer_link;
 
     bool Dirty() const { return revision != shown_revision; }
+    // Dirty, and there is something to send.
+    bool Waits() const { return Dirty() && (cut || !members.empty()); }
     bool Urgent() const { return urgent_revision > shown_revision && !cut; }
   };
   struct Tracked {

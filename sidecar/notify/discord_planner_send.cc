@@ -39,7 +39,7 @@ DiscordPlanner::SlotId DiscordPlanner::Pick(std::int64_t now_ns) const {
   SlotId best = 0;
   Key best_key;
   for (const auto& [id, slot] : slots_) {
-    if (!slot.Dirty() || (slot.members.empty() && !slot.cut) || SendableAt(slot) > now_ns) continue;
+    if (!slot.Waits() || SendableAt(slot) > now_ns) continue;
     const Key key{slot.posted && !slot.Urgent(), slot.attempts / kAttemptsPerTurn, slot.order};
     if (best == 0 || key < best_key) {
       best = id;
@@ -53,7 +53,7 @@ std::int64_t DiscordPlanner::NextDue() const {
   if (!usable_ || given_up_ || in_flight_) return INT64_MAX;
   std::int64_t due = INT64_MAX;
   for (const auto& [id, slot] : slots_) {
-    if (slot.Dirty() && (slot.cut || !slot.members.empty())) {
+    if (slot.Waits()) {
       due = std::min(due, SendableAt(slot));
     } else if (RepeatDue(slot, INT64_MAX)) {
       due = std::min(due, slot.posted_ns + slot.repeat_interval_ns);
