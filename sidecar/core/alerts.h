@@ -138,10 +138,10 @@ class Alerts {
     std::uint64_t key = 0;
     bool watched = false;   // has an incident
     bool standing = false;  // there from the start, and for ever
-    bool over = false;      // process.*: said goodbye, or none lives; absent: given up
+    bool over = false;      // process.*: said goodbye, or none lives; absent, a low rate: given up
     std::string texts;      // of the rule's labels, if it keeps them
     WindowSlots slots;
-    std::int64_t seen_ns = 0;  // absent, process.*: the latest sign; 0: none yet
+    std::int64_t seen_ns = 0;  // absent, process.*: the latest sign; a low rate: counted since. 0: none yet
     double gauge = 0;          // process.memory
     TraceId trace;             // of durations and amounts the largest, else the latest failed one, or the latest
     SpanId span;
@@ -175,6 +175,7 @@ class Alerts {
     double value = 0;
     std::uint64_t spans = 0;
     bool enough = false;  // to say something, if there are spans or not
+    bool early = false;   // to say so: what stands stays
     TraceId trace;
     SpanId span;
     double trace_duration_ns = 0;
@@ -229,6 +230,7 @@ class Alerts {
   void EvaluateGroup(std::int64_t now_ns, const World& world, Group* group);
   Reading ReadGroup(std::int64_t now_ns, const World& world, Group* group);
   double BurnRate(std::int64_t now_ns, const Group& group, const WindowSlots::Counts& all) const;
+  void LookForMissing(std::int64_t now_ns, Group* group, Reading* reading) const;
   void Want(std::uint32_t rule, std::int64_t at_ns);
   void WantNext(std::int64_t now_ns, const Group& group, double value);
   bool ListServices(std::uint32_t rule, const Health& health);

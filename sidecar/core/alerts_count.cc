@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "sidecar/core/alerts.h"
+#include "sidecar/core/error_text.h"
 #include "sidecar/core/model_call.h"
-#include "sidecar/core/utf8.h"
 
 namespace spanwatch::core {
 namespace {
@@ -101,9 +101,7 @@ void Alerts::CountIn(std::int64_t now_ns, const SpanView& span, double amount, G
       slot.part += amount;
   }
   if (failed) {
-    group->last_error.assign(CutUtf8(span.error_type, 100));
-    if (!span.error_type.empty() && !span.error_message.empty()) group->last_error += ": ";
-    group->last_error += CutUtf8(span.error_message, 200);
+    DescribeError(span.error_type, span.error_message, &group->last_error);
     Weigh(group);
   }
   if (counting <= Counting::kFailed) NoteTrace(span, 0, group);

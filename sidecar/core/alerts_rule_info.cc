@@ -48,6 +48,7 @@ RuleInfo::RuleInfo(const Rule& rule) : counting(CountingOf(rule.measure)) {
       std::any_of(rule.match.begin(), rule.match.end(), [](const LabelMatcher& each) { return IsTag(each.label); });
   groups_by_tags = std::any_of(rule.by.begin(), rule.by.end(), IsTag);
   per_service = rule.measure == Measure::kProcessMemory || rule.measure == Measure::kProcessSilentFor;
+  misses = rule.measure == Measure::kRate && rule.direction == Direction::kBelow;
   keeps_texts = groups_by_tags || per_service || counting == Counting::kPresence;
   per_span = counting != Counting::kNothing && (matches_tags || groups_by_tags || counting == Counting::kAmount);
   slot_ns = std::max<std::int64_t>(1, rule.window_ns / kSlots);

@@ -39,6 +39,7 @@ struct RuleInfo {
   bool keeps_texts = false;  // its groups and incidents keep the texts of their labels: no operation stands for them
   bool per_span = false;     // its group depends on each span's attributes
   bool per_service = false;  // process.*
+  bool misses = false;       // a rate that is too low: what says nothing at all is judged too
   std::int64_t slot_ns = 1, slots = 60, short_slots = 0;
   std::int64_t interval_ns = 0;    // of evaluations
   double lowest = 0, highest = 0;  // thresholds

@@ -45,9 +45,19 @@ double Alerts::BurnRate(std::int64_t now_ns, const Group& group, const WindowSlo
   return std::min(burn(all), burn(latest));
 }
 
+// A rate is too low once its group was counted for a whole window, and goes on to be so when nothing comes any more.
+void Alerts::LookForMissing(std::int64_t now_ns, Group* group, Reading* reading) const {
+  const Rule& source = rule(group->rule);
+  if (group->seen_ns == 0) group->seen_ns = now_ns;
+  const std::int64_t latest_ns = (group->slots.newest() + 1) * group->slots.slot_ns();
+  group->over = now_ns - latest_ns >= source.window_ns + kGiveUpNs;
+  reading->enough = reading->spans >= source.min_count && !group->over;
+  reading->early = now_ns - group->seen_ns < source.window_ns && source.Judge(reading->value) != Severity::kNone;
+}
+
 Alerts::Reading Alerts::ReadGroup(std::int64_t now_ns, const World& world, Group* group) {
   const Rule& source = rule(group->rule);
-  Reading reading{0, 1, true, group->trace, group->span, 0, group->last_error, {}};
+  Reading reading{0, 1, true, false, group->trace, group->span, 0, group->last_error, {}};
   switch (source.measure) {
     case Measure::kStoreFill:
       reading.value = static_cast<double>(world.store.bytes) /
@@ -210,8 +220,15 @@ bool Alerts::RunServices(const World& world, std::size_t* budget) {
     const std::size_t before = transitions_.size();
     const Health::Verdict verdict = world.health.VerdictOf(number);
     const std::string issues = world.health.Issues(number);
-    const Reading reading{
-        static_cast<double>(verdict.status), verdict.spans, true, verdict.trace, verdict.span, 0, {}, issues};
+    const Reading reading{static_cast<double>(verdict.status),
+                          verdict.spans,
+                          true,
+                          false,
+                          verdict.trace,
+                          verdict.span,
+                          0,
+                          verdict.error,
+                          issues};
     EvaluateReading(pass_.now_ns, index, subject, "", KeyOf(index, subject, ""), reading);
     Spend(kServiceCost + (transitions_.size() - before) * kTransitionCost, budget);
   }
@@ -237,8 +254,11 @@ void Alerts::EvaluateGroup(std::int64_t now_ns, const World& world, Group* group
   const RuleInfo& info = infos_[index];
   const bool counts = info.counting != Counting::kNothing && info.counting != Counting::kPresence;
   // A rule without anything to look at sleeps: hours in which nothing came cost nothing, live and at a restart.
-  if (counts && !group->watched && group->slots.IsIdle(now_ns, 1)) return;
-  const Reading reading = ReadGroup(now_ns, world, group);
+  const bool may_miss = info.misses && !group->over;
+  if (counts && !group->watched && !may_miss && group->slots.IsIdle(now_ns, 1)) return;
+  Reading reading = ReadGroup(now_ns, world, group);
+  if (info.misses) LookForMissing(now_ns, group, &reading);
+  if (reading.early) return Want(index, now_ns + info.interval_ns);
   group->watched = EvaluateReading(now_ns, index, group->subject, group->texts, group->key, reading);
   if (info.counting == Counting::kSketch) Weigh(group);
   if (counts || group->standing || group->watched || !group->over) {
@@ -371,6 +391,11 @@ void Alerts::Resume(std::int64_t since_ns, std::int64_t now_ns) {
     Group& group = groups_[i];
     if (group.rule == kNone || group.watched || group.seen_ns == 0) continue;
     if (infos_[group.rule].counting == Counting::kPresence) group.seen_ns += now_ns - std::min(since_ns, now_ns);
+  }
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    Group& group = groups_[i];
+    if (group.rule == kNone || !infos_[group.rule].misses) continue;
+    if (now_ns - since_ns > infos_[group.rule].slot_ns) group.seen_ns = now_ns;
   }
 }
 

@@ -225,7 +225,11 @@ class Writer {
 
   void Incomplete() {
     std::uint64_t lost = 0;
-    for (const TraceLoss& loss : trace_.losses) lost += std::min<std::uint64_t>(loss.spans, UINT32_MAX);
+    bool died = false;
+    for (const TraceLoss& loss : trace_.losses) {
+      lost += std::min<std::uint64_t>(loss.spans, UINT32_MAX);
+      died = died || (loss.spans == 0 && !trace_.missing.empty());
+    }
     std::string text;
     const auto add = [&](std::uint64_t count, std::string_view noun, std::string_view rest) {
       if (count > 0) text += (text.empty() ? "" : ", ") + Count(count, noun) + std::string(rest);
@@ -233,8 +237,9 @@ class Writer {
     add(lost, "span", " lost by its processes meanwhile");
     add(trace_.missing.size(), "parent", " not here");
     add(trace_.summary.truncated, "span", " over the limits of a trace");
+    if (died) text += ", a process died meanwhile";
     if (text.empty()) return;
-    Say("incomplete", lost > 0 ? InsightSeverity::kWarning : InsightSeverity::kInfo, kNoSpan, 0,
+    Say("incomplete", lost > 0 || died ? InsightSeverity::kWarning : InsightSeverity::kInfo, kNoSpan, 0,
         "This trace is not whole (" + text + "): figures may be too low.");
   }
 

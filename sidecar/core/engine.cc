@@ -20,8 +20,12 @@ constexpr int kMaxOpenWalk = 256;
 constexpr std::uint64_t kRecordsPerWeighing = 32;
 constexpr std::uint64_t kStatisticsMargin = 256u << 10;  // may come meanwhile
 
-std::int64_t CeilToGrid(std::int64_t ns) {
-  return ns > INT64_MAX - kTickNs ? INT64_MAX : (ns + kTickNs - 1) / kTickNs * kTickNs;
+// Over a gap of months (a clock that was set right, a span of 1970 in a replay) ticks lie on whole hours: decades are
+// caught up with in a moment.
+constexpr std::int64_t kLongGapNs = 2'592'000'000'000'000, kLongTickNs = 3'600'000'000'000;
+
+std::int64_t CeilToGrid(std::int64_t ns, std::int64_t grid_ns = kTickNs) {
+  return ns > INT64_MAX - grid_ns ? INT64_MAX : (ns + grid_ns - 1) / grid_ns * grid_ns;
 }
 
 }  // namespace
@@ -54,10 +58,11 @@ void Engine::Impl::Apply(const RecordHeader& header, const Decoded& decoded) {
     MutexLock lock(&mutex_);
     if (!changes) before = TakeMark();
     record.now_ns = std::max(record.now_ns, now_ns_);
-    if (records_++ == 0) {
+    if (records_ == 0 && started_ns_ == 0) {
       started_ns_ = record.now_ns;
       last_tick_ns_ = record.now_ns / kTickNs * kTickNs;
     }
+    if (record.index != 0) ++records_;          // what no fold will see must not count: statistics are weighed by it
     if (record.kind == RecordKind::kRestart) {  // before the ticks that lie in between
       ledger_.Resume(record.now_ns);
       alerts_.Resume(now_ns_, record.now_ns);
@@ -103,18 +108,22 @@ std::int64_t Engine::Impl::NextTickDue() const {
 
 // The ticks of the grid up to `now_ns`; those with nothing due are skipped at once.
 void Engine::Impl::RunTicks(std::int64_t now_ns) {
+  std::int64_t grid_ns = 0;
   for (;;) {
     MutexLock lock(&mutex_);
+    if (grid_ns == 0) grid_ns = now_ns - last_tick_ns_ > kLongGapNs ? kLongTickNs : kTickNs;
     if (alerts_.InPass()) {  // the rest of this tick in this hold and the next
       if (!alerts_.Advance(now_ns_, {store_.counts(), ledger_, health_})) last_tick_ns_ = now_ns_;
       continue;
     }
-    const std::int64_t tick = std::max(last_tick_ns_ + kTickNs, CeilToGrid(NextTickDue()));
-    if (tick > now_ns) {
-      last_tick_ns_ = std::max(last_tick_ns_, now_ns / kTickNs * kTickNs);
+    const std::int64_t latest = now_ns / kTickNs * kTickNs;
+    const std::int64_t due = std::max(last_tick_ns_ + kTickNs, CeilToGrid(NextTickDue()));
+    if (due > latest) {
+      last_tick_ns_ = std::max(last_tick_ns_, latest);
       now_ns_ = now_ns;
       return;
     }
+    const std::int64_t tick = std::min(CeilToGrid(due, grid_ns), latest);
     now_ns_ = tick;
     alerts_.NoteLost(ledger_.total_lost());
     if (store_.Advance(tick, kTracesPerHold, judge_)) continue;  // the rest of this tick in the next hold

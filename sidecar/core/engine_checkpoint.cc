@@ -5,7 +5,7 @@ namespace spanwatch::core {
 namespace {
 
 // Raised whenever the bytes change their meaning: an older checkpoint is then refused.
-constexpr std::uint64_t kCheckpointVersion = 5;
+constexpr std::uint64_t kCheckpointVersion = 6;
 
 }  // namespace
 

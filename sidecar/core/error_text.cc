@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "sidecar/core/error_token.h"
+#include "sidecar/core/utf8.h"
 
 namespace spanwatch::core {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using namespace error_token;  // NOLINT: the predicates on pieces of text
 
 constexpr std::string_view kNumber = "<n>", kId = "<id>", kText = "<text>", kTime = "<time>";
+constexpr std::size_t kMaxTypeShown = 100, kMaxMessageShown = 200;
 constexpr std::size_t kMaxCode = 5;             // digits of a status, an errno, a database's code
 constexpr std::size_t kNameDigits = 2;          // as in gemini-1.5-pro: part of a name
 constexpr std::uint32_t kFirstPassing = 32768;  // ports from here on are given to clients, and differ each time
@@ -339,6 +341,12 @@ std::string NormaliseError(std::string_view message) {
   std::string out;
   NormaliseError(message, &out);
   return out;
+}
+
+void DescribeError(std::string_view type, std::string_view message, std::string* out) {
+  out->assign(CutUtf8(type, kMaxTypeShown));
+  if (!type.empty() && !message.empty()) *out += ": ";
+  *out += CutUtf8(message, kMaxMessageShown);
 }
 
 }  // namespace spanwatch::core

@@ -16,6 +16,9 @@ inline constexpr std::size_t kMaxNormalised = 200;  // bytes; longer ones end in
 void NormaliseError(std::string_view message, std::string* out);
 std::string NormaliseError(std::string_view message);
 
+// "TimeoutError: no answer after 5 s", either part cut; one alone, or "", if that is all there is. *out is replaced.
+void DescribeError(std::string_view type, std::string_view message, std::string* out);
+
 // At most `max_bytes`, cut at a character's border.
 std::string_view CutText(std::string_view text, std::size_t max_bytes);
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sidecar/core/error_text.h"
+
 namespace spanwatch::core {
 namespace {
 
@@ -112,6 +114,7 @@ void Health::NoteBad(std::int64_t duration_ns, bool failed, const SpanView& span
   service->trace = span.trace_id;
   service->span = span.span_id;
   service->trace_failed = failed;
+  if (failed) DescribeError(span.error_type, span.error_message, &service->error);
 }
 
 // Over the slots [first, last].
@@ -177,7 +180,10 @@ void Health::Judge(std::int64_t now_ns, const ServiceTroubles& troubles, Service
   const std::int64_t slot = now_ns / kHealthSlotNs;
   const Slot sum = Sum(*service, slot - kWindowSlots, slot - 1);
   service->judged_spans = sum.raw;
-  if (sum.errors == 0) service->trace_failed = false;
+  if (sum.errors == 0) {
+    service->trace_failed = false;
+    service->error.clear();
+  }
   if (sum.errors == 0 && sum.slow_warning == 0) service->trace = {};
   const std::vector<HealthIssue> issues = Find(sum, troubles);
   const HealthStatus found = Worst(issues);
@@ -237,7 +243,7 @@ void Health::ForgetService(std::uint32_t number) {
 std::uint64_t Health::bytes() const {
   std::uint64_t total = services_.size() * (sizeof(Service) + kServiceBytes);
   for (std::size_t i = 0; i < services_.size(); ++i) {
-    total += services_[i].past.size() * sizeof(PastSlot);
+    total += services_[i].past.size() * sizeof(PastSlot) + services_[i].error.size();
     for (const Level& level : services_[i].levels) total += level.issues.size() * sizeof(HealthIssue);
   }
   return total;
@@ -252,7 +258,7 @@ const std::vector<HealthIssue>* Health::IssuesOf(std::uint32_t number) const {
 Health::Verdict Health::VerdictOf(std::uint32_t number) const {
   if (number >= services_.size()) return {};
   const Service& service = services_[number];
-  return {service.status, service.judged_spans, service.trace, service.span};
+  return {service.status, service.judged_spans, service.trace, service.span, service.error};
 }
 
 std::string Health::Issues(std::uint32_t number) const {

@@ -70,6 +70,7 @@ class Health {
     std::uint64_t spans = 0;  // seen in the window
     TraceId trace;            // of the latest failed span, or the latest slow one; may be invalid
     SpanId span;
+    std::string_view error;  // the latest of the window; empty: none. Valid until the next span
   };
   std::size_t size() const { return services_.size(); }
   std::size_t unhealthy() const { return unhealthy_; }
@@ -106,6 +107,7 @@ class Health {
     TraceId trace;
     SpanId span;
     bool trace_failed = false;
+    std::string error;  // of the latest failed span
     Slot current;
     std::vector<PastSlot> past;  // those with spans, oldest first; at most kHealthSlots
   };

@@ -8,6 +8,7 @@ void Health::SaveService(const Service& service, CodecWriter* out) const {
   if (!service.live) return;
   out->U64(static_cast<std::uint64_t>(service.status)).I64(service.slot_end_ns).I64(service.since_ns);
   out->U64(service.judged_spans).Id(service.trace).Id(service.span).Bool(service.trace_failed);
+  out->Text(service.error);
   for (const Level& level : service.levels) {
     out->I64(level.held_ns).U64(level.issues.size());
     for (const HealthIssue& issue : level.issues) {
@@ -35,6 +36,7 @@ bool Health::LoadService(CodecReader* in, Service* service) {
   service->trace = in->TraceIdValue();
   service->span = in->SpanIdValue();
   service->trace_failed = in->Bool();
+  service->error = in->Text();
   for (Level& level : service->levels) {
     level.held_ns = in->I64();
     const std::size_t count = in->Below(kHealthIssueKinds + 1);

@@ -29,7 +29,23 @@ std::uint64_t Since(std::uint64_t value, std::uint64_t base) { return value > ba
 }  // namespace
 
 void Ledger::Lose(Process* process, std::string_view reason, std::uint64_t spans) {
-  if (spans == 0) return;
+  const std::string* const name = CountLost(process, reason, spans);
+  if (name == nullptr) return;
+  auto& episodes = process->episodes;
+  const auto same =
+      std::find_if(episodes.rbegin(), episodes.rend(), [&](const Episode& e) { return e.reason == *name; });
+  if (same != episodes.rend() && now_ns_ - same->last_ns <= kEpisodeGapNs) {
+    same->last_ns = now_ns_;
+    same->spans += spans;
+    return;
+  }
+  if (episodes.size() >= kMaxEpisodes) episodes.pop_front();
+  episodes.push_back({*name, now_ns_, now_ns_, spans});
+}
+
+// The reason under which they are counted; null: there are none.
+const std::string* Ledger::CountLost(Process* process, std::string_view reason, std::uint64_t spans) {
+  if (spans == 0) return nullptr;
   auto it = process->lost.find(reason);
   if (it == process->lost.end()) {
     it = process->lost.emplace(process->lost.size() < kMaxReasons ? std::string(reason) : "other", 0).first;
@@ -37,16 +53,22 @@ void Ledger::Lose(Process* process, std::string_view reason, std::uint64_t spans
   it->second += spans;
   total_lost_ += spans;
   RecentAt(now_ns_, &process->recent_lost).figure += spans;
-  auto& episodes = process->episodes;
-  const auto same =
-      std::find_if(episodes.rbegin(), episodes.rend(), [&](const Episode& e) { return e.reason == it->first; });
-  if (same != episodes.rend() && now_ns_ - same->last_ns <= kEpisodeGapNs) {
-    same->last_ns = now_ns_;
-    same->spans += spans;
-    return;
-  }
-  if (episodes.size() >= kMaxEpisodes) episodes.pop_front();
-  episodes.push_back({it->first, now_ns_, now_ns_, spans});
+  return &it->first;
+}
+
+// What a process had not told when it died belongs to the time of its last sign, and to that of what it had open. How
+// much it was nobody knows, so it is noted even if nothing is known to be lost.
+void Ledger::Die(Process* process) {
+  process->tail_unknown = true;
+  const std::uint64_t spans = Since(process->reported_batched, process->judged_batched);
+  CountLost(process, "died", spans);
+  process->judged_batched = std::max(process->judged_batched, process->reported_batched);
+  Episode last{"died", process->last_seen_ns, process->last_seen_ns, spans};
+  for (const OpenSpan& open : process->open)
+    last.first_ns = std::min(last.first_ns, std::max(open.start_ns, process->last_seen_ns - kRecentNs));
+  if (process->episodes.size() >= kMaxEpisodes) process->episodes.pop_front();
+  process->episodes.push_back(std::move(last));
+  Close(State::kDied, "died", process);
 }
 
 // Else the one with empty books that was heard of longest ago: a flood of names keeps nobody out, and a living process
@@ -101,6 +123,19 @@ void Ledger::TakeIdentity(const Decoded& decoded, Process* process) {
   const ResourceView& resource = decoded.spans->resources.front();
   if (process->service != resource.service_name.substr(0, kMaxNameBytes)) process->service = Cut(resource.service_name);
   if (process->instance != resource.instance_id.substr(0, kMaxNameBytes)) process->instance = Cut(resource.instance_id);
+}
+
+// We said that we had more than we know of: our journal was memory only when we died, or was damaged since. The process
+// has let go of it, so it is lost here, and not by any buffer's fault.
+void Ledger::TakeAcknowledged(const EnvelopeView& envelope, Process* process) {
+  const Totals& known = envelope.acknowledged;
+  if (!envelope.has_acknowledged || known.sequence <= process->judged_sequence || known.batched >= kMaxBelievable ||
+      known.batched < process->judged_batched) {
+    return;
+  }
+  Lose(process, "journal_gap", known.batched - process->judged_batched);
+  process->judged_sequence = known.sequence;
+  process->judged_batched = known.batched;
 }
 
 // Cumulative counters only rise; one that falls or is absurd is not believed.
@@ -215,6 +250,7 @@ bool Ledger::OnEnvelope(const RecordHeader& header, const EnvelopeView& envelope
   process->last_seen_ns = header.now_ns;
   next_due_ = std::min(next_due_, header.now_ns + kSilentAfterNs);
   TakeIdentity(decoded, process);
+  TakeAcknowledged(envelope, process);
 
   bool apply = false;
   AnswerKind kind = AnswerKind::kAck;
@@ -354,8 +390,7 @@ void Ledger::Advance(std::int64_t now_ns) {
     if (process.state == State::kClosed || process.state == State::kDied) continue;
     const std::int64_t silent_for = now_ns - process.last_seen_ns;
     if (silent_for >= kDiedAfterNs) {
-      process.tail_unknown = true;
-      Close(State::kDied, "died", &process);
+      Die(&process);
       continue;
     }
     if (silent_for >= kSilentAfterNs) process.state = State::kSilent;

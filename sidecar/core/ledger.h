@@ -102,7 +102,7 @@ class Ledger {
   struct Episode {
     std::string reason;
     std::int64_t first_ns = 0, last_ns = 0;  // engine time
-    std::uint64_t spans = 0;
+    std::uint64_t spans = 0;                 // 0: it died, and nobody knows how many
   };
   enum class State : std::uint8_t { kAlive, kSilent, kClosed, kDied };
   // A figure of one slot of kRecentSlotNs; the slots of the last kRecentNs, oldest first.
@@ -151,13 +151,16 @@ class Ledger {
   Process* Obtain(const RecordHeader& header, const EnvelopeView& envelope);
   void ForgetOldestClosed();
   void TakeIdentity(const Decoded& decoded, Process* process);
+  void TakeAcknowledged(const EnvelopeView& envelope, Process* process);
   void TakeCounters(const EnvelopeView& envelope, Process* process);
   void TakeHeartbeat(const EnvelopeView& envelope, Process* process);
   static Recent& RecentAt(std::int64_t now_ns, std::deque<Recent>* recent);
   bool OnBatch(const EnvelopeView& envelope, Process* process, AnswerKind* answer);
   void SkipTo(const EnvelopeView& envelope, Process* process);
   void Close(State state, const char* reason, Process* process);
+  void Die(Process* process);
   void Lose(Process* process, std::string_view reason, std::uint64_t spans);
+  const std::string* CountLost(Process* process, std::string_view reason, std::uint64_t spans);
   void ForgetOpen(Process* process);
   void SaveProcess(const ProcessId& id, const Process& process, CodecWriter* out) const;
   bool LoadProcess(CodecReader* in, std::size_t operations, Process* process);

@@ -32,10 +32,10 @@ void Collector::Take(const Waiting& entry) {
     if (trace.has_value() && !trace->spans.empty()) return Encode(*trace);
     shared_->Drop(Reason::kEvicted, 1, 0);
   } catch (const std::exception&) {  // out of memory
-    open_ = {};
+    const Batch lost = std::exchange(open_, Batch{});
     seal_at_ns_ = INT64_MAX;
     shared_->SetOpenBytes(0);
-    shared_->Drop(Reason::kQueueFull, 1, 0);
+    shared_->Drop(Reason::kQueueFull, lost.traces + 1, lost.spans);
   }
 }
 

@@ -161,7 +161,8 @@ std::vector<std::string> JaegerTraceWriter::TraceWarnings() const {
   for (std::size_t i = 0; i < std::min(trace_.losses.size(), kMaxLossWarnings); ++i) {
     const core::TraceLoss& loss = trace_.losses[i];
     warnings.push_back("meanwhile process " + loss.process + " of " + loss.service + " lost " +
-                       Plural(loss.spans, "span") + " (" + loss.reason + ")");
+                       (loss.spans == 0 ? "what it had not sent" : Plural(loss.spans, "span")) + " (" + loss.reason +
+                       ")");
   }
   if (trace_.losses.size() > kMaxLossWarnings) {
     warnings.push_back(std::to_string(trace_.losses.size() - kMaxLossWarnings) + " more losses meanwhile");

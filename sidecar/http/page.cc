@@ -130,7 +130,7 @@ const char* ReasonText(std::string_view reason) {
   if (reason == "still_open") return "has not ended yet";
   if (reason == "late") return "has not arrived yet";
   if (reason == "other_host") return "is in a process that does not report here";
-  if (reason == "lost") return "was lost: a process of this trace lost spans meanwhile";
+  if (reason == "lost") return "was lost: a process of this trace lost spans or died meanwhile";
   return "was never received, and no process told of a loss: sampling, or a client that drops";
 }
 
@@ -154,7 +154,8 @@ std::string MissingNote(const core::TraceCopy& trace) {
   for (std::size_t i = 0; i < std::min<std::size_t>(trace.losses.size(), 5); ++i) {
     const core::TraceLoss& loss = trace.losses[i];
     html += "<p>Meanwhile process <span class=\"mono\">" + EscapeHtml(loss.process) + "</span> of <bdi>" +
-            EscapeHtml(loss.service) + "</bdi> lost " + Plural(loss.spans, "span") + " (" + EscapeHtml(loss.reason) +
+            EscapeHtml(loss.service) + "</bdi> lost " +
+            (loss.spans == 0 ? "what it had not sent" : Plural(loss.spans, "span")) + " (" + EscapeHtml(loss.reason) +
             ").</p>";
   }
   return html + "</div>";

@@ -34,10 +34,13 @@ constexpr std::uint64_t kBytesPerRound = 1u << 20;
 constexpr int kSubmitsPerRound = 16;
 constexpr std::int64_t kExpiryIntervalNs = 10'000'000'000;
 constexpr std::int64_t kLogIntervalNs = 30'000'000'000;
+constexpr std::int64_t kClockIntervalNs = 3'600'000'000'000;
 constexpr std::int64_t kMaxLingerNs = 200'000'000;
 constexpr std::int64_t kJournalCloseNs = 1'000'000'000;
 // The last acknowledgements wait so long for the journal.
 constexpr std::int64_t kLastAckNs = 200'000'000;
+// While nothing comes, the journal is told this often that the sidecar is there, as by the heartbeat of an SDK.
+constexpr std::int64_t kIdleRecordNs = 1'000'000'000;
 
 std::int64_t SteadyNs() {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -101,12 +104,16 @@ class Ingest::Impl {
   const Folded& folded() const { return folded_; }
 
  private:
-  enum Warning : std::size_t { kTableFull, kWarnings };
+  enum Warning : std::size_t { kTableFull, kClock, kWarnings };
 
   struct Submitted {
     std::uint64_t index = 0;
     std::shared_ptr<SubmitQueue::Item> item;
     bool accepted = false;
+  };
+  struct Held {
+    std::uint64_t index = 0;
+    std::vector<core::Transition> transitions;
   };
 
   // --- Start and stop, on the caller's thread ---
@@ -132,6 +139,7 @@ class Ingest::Impl {
       return tl::unexpected(std::string("the rules and limits to start with cannot be read"));
     }
     engine_->MarkStart();
+    HandOnTransitions(UINT64_MAX);  // before Start() returns: from there on the engine's incidents are the known ones
     return {};
   }
 
@@ -242,6 +250,7 @@ class Ingest::Impl {
     locks_.clear();
     recorder_.Close();
     if (journal_ != nullptr) journal_->Close(kJournalCloseNs);
+    HandOnTransitions(UINT64_MAX);
     MutexLock lock(&mutex_);
     bound_.clear();
   }
@@ -277,6 +286,14 @@ class Ingest::Impl {
     }
   }
 
+  // What a kill must not undo: told only once the record that gave rise to it is kept. Else the senders' repetition of
+  // that record, at another time, would tell it again as something new.
+  void HandOnTransitions(std::uint64_t acknowledged) {
+    for (; !held_.empty() && held_.front().index <= acknowledged; held_.pop_front()) {
+      if (options_.on_transitions) options_.on_transitions(std::move(held_.front().transitions));
+    }
+  }
+
   // Hands a record to whoever keeps it, and applies it.
   void Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts,
               const core::Decoded& decoded) {
@@ -303,9 +320,12 @@ class Ingest::Impl {
       submitted_.push_back({index_, item, accepted});
       busy = true;
     }
-    FinishSubmits(Acknowledged());
     const std::int64_t now_ns = clock_.Now();
     Tick(now_ns);
+    const std::uint64_t acknowledged = Acknowledged();
+    FinishSubmits(acknowledged);
+    HandOnTransitions(acknowledged);
+    if (!held_.empty() && journal_ != nullptr) journal_->Hurry();
     if (answerer_->IsDue(now_ns)) {
       FlushAnswers(now_ns);
     } else if (answerer_->HoldsBack()) {
@@ -330,7 +350,8 @@ class Ingest::Impl {
     const Connection* connection = connections_->See(message.routing_id, now_ns);
     if (connection == nullptr) {
       ++status_.messages_refused;
-      return Warn(kTableFull, now_ns, "too many connections speak at once; messages of new ones are dropped");
+      return Warn(kTableFull, now_ns, kLogIntervalNs,
+                  "too many connections speak at once; messages of new ones are dropped");
     }
     const core::RecordHeader header{++index_, now_ns, core::RecordKind::kMessage, connection->number};
     if (message.error != nullptr) {
@@ -362,7 +383,12 @@ class Ingest::Impl {
     if (now_ns < NextGridNs()) {
       if (now_ns / core::kTickNs == housekept_) return;
     } else {
+      const std::uint64_t generation = engine_->Generation();
       Apply({0, now_ns, core::RecordKind::kTime, 0}, {});
+      // A fold ends with the last record. What silence brought about must not be beyond its end.
+      if (engine_->Generation() != generation || now_ns - recorded_ns_ >= kIdleRecordNs) {
+        Append({++index_, now_ns, core::RecordKind::kTime, 0}, {}, {});
+      }
     }
     // Once a grid step, whether records or this have moved the engine's time.
     housekept_ = now_ns / core::kTickNs;
@@ -370,6 +396,7 @@ class Ingest::Impl {
     for (const std::string& notice : engine_->TakeNotices()) {
       if (options_.log) options_.log(notice);
     }
+    if (const std::string text = clock_.Complaint(); !text.empty()) Warn(kClock, now_ns, kClockIntervalNs, text);
     if (now_ns - expired_ns_ >= kExpiryIntervalNs) {
       expired_ns_ = now_ns;
       connections_->Expire(now_ns);
@@ -379,10 +406,14 @@ class Ingest::Impl {
   void Apply(const core::RecordHeader& header, const core::Decoded& decoded) {
     applied_ns_ = header.now_ns;
     engine_->Apply(header, decoded);
-    if (header.index != 0) ++status_.records;
+    if (header.index != 0) {
+      ++status_.records;
+      recorded_ns_ = header.now_ns;
+    }
     for (const core::Answer& answer : engine_->TakeAnswers()) answerer_->Take(answer, index_);
     std::vector<core::Transition> transitions = engine_->TakeTransitions();
-    if (!transitions.empty() && options_.on_transitions) options_.on_transitions(std::move(transitions));
+    // Those of a tick without a record wait for the time record that follows it.
+    if (!transitions.empty()) held_.push_back({index_ + (header.index == 0 ? 1 : 0), std::move(transitions)});
     std::vector<core::Completed> completed = engine_->TakeCompleted();
     if (!completed.empty() && options_.on_completed) options_.on_completed(std::move(completed));
   }
@@ -409,9 +440,9 @@ class Ingest::Impl {
     published_ = status_;
   }
 
-  void Warn(Warning warning, std::int64_t now_ns, const char* text) {
+  void Warn(Warning warning, std::int64_t now_ns, std::int64_t every_ns, const std::string& text) {
     if (!options_.log || now_ns < next_warning_ns_[warning]) return;
-    next_warning_ns_[warning] = now_ns + kLogIntervalNs;
+    next_warning_ns_[warning] = now_ns + every_ns;
     options_.log(text);
   }
 
@@ -432,14 +463,16 @@ class Ingest::Impl {
   std::unique_ptr<Journal> journal_;  // null: memory only
   Folded folded_;
   std::deque<Submitted> submitted_;  // wait for the journal
+  std::deque<Held> held_;            // the same
   std::string reload_;               // bytes of the latest kReload record
   bool recorder_failed_ = false;
   EngineClock clock_;
   std::optional<Connections> connections_;
   std::optional<Answerer> answerer_;
   std::uint64_t index_ = 0;
-  std::int64_t applied_ns_ = 0;  // engine time of the last record
-  std::int64_t housekept_ = 0;   // grid step
+  std::int64_t applied_ns_ = 0;   // engine time of the last record
+  std::int64_t recorded_ns_ = 0;  // of the last one with an index
+  std::int64_t housekept_ = 0;    // grid step
   std::int64_t expired_ns_ = 0;
   std::array<std::int64_t, kWarnings> next_warning_ns_{};
   Status status_;

@@ -56,6 +56,7 @@ void Journal::BeginSegment(const core::RecordHeader& header, std::string_view ch
 void Journal::Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts) {
   impl_->writer->Append(header, parts);
 }
+void Journal::Hurry() { impl_->writer->Hurry(); }
 std::uint64_t Journal::acknowledged() const { return impl_->writer->Acknowledged(); }
 void Journal::SetWake(std::function<void()> wake) { impl_->writer->SetWake(std::move(wake)); }
 JournalStatus Journal::status() const { return impl_->writer->GetStatus(); }

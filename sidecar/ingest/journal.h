@@ -103,6 +103,8 @@ class Journal {
   // a failure does.
   void Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts);
 
+  // Somebody waits for the last record: what waits is written now, without gathering more.
+  void Hurry();
   // Records up to this index may be acknowledged: they are with the kernel, or the journal is memory-only.
   std::uint64_t acknowledged() const;
   // Calls `wake` from the writer thread whenever acknowledged() rose. Set before the first Append. Must not call the

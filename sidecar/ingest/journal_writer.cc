@@ -65,6 +65,7 @@ std::string JournalWriter::Start() {
 void JournalWriter::TakeTail(const JournalFiles::Tail& tail) {
   current_ = {tail.append,     tail.nonce,    tail.bytes,   tail.checkpoint_bytes,
               tail.last_index, tail.first_ns, tail.first_ns};
+  over_limit_ = files_.bytes() > options_.max_bytes;
   acknowledged_ = tail.last_index;
   status_.bytes = files_.bytes();
   status_.segments = files_.segments();
@@ -80,7 +81,7 @@ bool JournalWriter::WantsSegment() {
       wants = false;
     } else if (off_) {
       wants = !writing_ && io_->steady_ns() >= retry_at_;
-    } else if (!current_.open) {
+    } else if (!current_.open || over_limit_) {
       wants = true;
     } else {
       // A checkpoint that fills a segment alone must not call for the next one.
@@ -100,6 +101,7 @@ void JournalWriter::BeginSegment(const core::RecordHeader& header, std::string_v
     CheckBehind();
     if (closed_ || (off_ && writing_)) return;
     if (off_) GoOn(header.index);
+    over_limit_ = false;
     Batch batch;
     batch.begins = true;
     batch.nonce = NewNonce();
@@ -149,6 +151,15 @@ void JournalWriter::Append(const core::RecordHeader& header, std::initializer_li
   }
   if (tell) work_.notify_one();
   FlushLog();
+}
+
+void JournalWriter::Hurry() {
+  {
+    MutexLock lock(&mu_);
+    if (waiting_ == 0 || hurry_) return;
+    hurry_ = true;
+  }
+  work_.notify_one();
 }
 
 // False: memory only. Waits for the writer, but not for long: see journal.h.

@@ -36,6 +36,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void BeginSegment(const core::RecordHeader& header, std::string_view checkpoint) EXCLUDES(mu_);
   void Append(const core::RecordHeader& header, std::initializer_list<std::string_view> parts) EXCLUDES(mu_);
 
+  void Hurry() EXCLUDES(mu_);
   std::uint64_t Acknowledged() EXCLUDES(mu_);
   void SetWake(std::function<void()> wake) EXCLUDES(callbacks_mu_);
   JournalStatus GetStatus() EXCLUDES(mu_);
@@ -103,6 +104,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool writer_done_ GUARDED_BY(mu_) = false, sync_done_ GUARDED_BY(mu_) = false;
   std::uint64_t epoch_ GUARDED_BY(mu_) = 0;  // counts what went memory-only: a late write of an earlier epoch is void
   Current current_ GUARDED_BY(mu_);
+  bool over_limit_ GUARDED_BY(mu_) = false;  // the limit was lowered since the last life: a new segment lets the old go
   std::vector<Batch> pending_ GUARDED_BY(mu_);
   std::string spare_ GUARDED_BY(mu_);  // a buffer that was written, for the next batch
   std::uint64_t waiting_ GUARDED_BY(mu_) = 0, waiting_records_ GUARDED_BY(mu_) = 0;

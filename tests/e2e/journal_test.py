@@ -3,7 +3,9 @@ import json
 import os
 import resource
 import subprocess
+import time
 import unittest
+import urllib.request
 
 import harness
 
@@ -62,6 +64,36 @@ class JournalTest(harness.TestCase):
         self.assertIn("journal.set-aside-1", sidecar.Output())
         self.assertTrue(os.path.isdir(self.Path("state/journal.set-aside-1")))
         self.assertFalse(os.path.exists(self.Path("state/starting")))
+
+    def testWhatSilenceBroughtAboutOutlivesAKill(self):
+        """No record comes when an alert fires because nothing comes. It is known after a kill, and not told again."""
+        rules = self.Write("absent.yaml", "groups:\n  - name: g\n    rules:\n      - alert: Gone\n        measure: absent\n"
+                                          "        by: [service]\n        thresholds: { critical: 2s }\n")
+        discord = self.Discord()
+        otlp = harness.FreePort()
+        options = {"rules": rules, "discord": discord.url, "sets": [self.State(), f"otlp.listen=127.0.0.1:{otlp}"]}
+        first = self.Sidecar(**options)
+        self.Span(otlp, 1)
+        discord.wait_for_messages(1, timeout=harness.DEADLINE_S)
+        (before,) = first.Alerts()
+        first.Kill()
+        again = self.Sidecar(port=first.port, **options)
+        (after,) = again.Alerts()
+        for key in ("state", "activeAt", "fingerprint"):
+            self.assertEqual(after[key], before[key], key)
+        # That the book of what was posted is kept, too: a span resolves it, and the one message is edited.
+        self.Span(otlp, 2)
+        harness.wait_until(lambda: not [a for a in again.Alerts() if a["state"] == "firing"], "resolved", also=again.Output)
+        self.assertEqual(len(discord.snapshot()), 1)
+
+    def Span(self, port, number):
+        now = time.time_ns()
+        span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "turn", "startTimeUnixNano": str(now),
+                "endTimeUnixNano": str(now)}
+        resource_ = {"attributes": [{"key": "service.name", "value": {"stringValue": "bot"}}]}
+        body = json.dumps({"resourceSpans": [{"resource": resource_, "scopeSpans": [{"spans": [span]}]}]}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/traces", body, {"Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=20).close()
 
     def testReplayReadsOtlp(self):
         """JSON, JSON lines: a slow span fires at the time at which it ended, by the rules of the configuration."""

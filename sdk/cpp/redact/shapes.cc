@@ -44,13 +44,25 @@ constexpr std::array<bool, 128> FirstsOfIssuers() {
 }
 constexpr std::array<bool, 128> kFirstsOfIssuers = FirstsOfIssuers();
 
+// Made by chance, not words: digits, or small and capital letters alone (all keys of Hugging Face, some of others).
+bool IsRandom(std::string_view text) noexcept {
+  bool small = false, capital = false, joined = false;
+  for (const char c : text) {
+    if (IsDigit(c)) return true;
+    joined |= c == '-' || c == '_';
+    small |= c >= 'a' && c <= 'z';
+    capital |= c >= 'A' && c <= 'Z';
+  }
+  return small && capital && !joined;
+}
+
 Match FindApiKey(std::string_view text, std::size_t begin, std::size_t end) noexcept {
   while (begin < end && (text[begin] == '-' || text[begin] == '_')) ++begin;
   if (begin == end || !kFirstsOfIssuers[static_cast<std::size_t>(text[begin])]) return {};
   const std::string_view run = text.substr(begin, end - begin);
   for (const Issuer& issuer : kIssuers) {
-    if (run.size() >= issuer.size && run.starts_with(issuer.prefix) && HasDigit(run))
-      return {begin, end, Redacted::kApiKey};
+    if (run.size() < issuer.size || !run.starts_with(issuer.prefix)) continue;
+    if (IsRandom(run.substr(issuer.prefix.size()))) return {begin, end, Redacted::kApiKey};
   }
   return {};
 }

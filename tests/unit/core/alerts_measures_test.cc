@@ -111,12 +111,84 @@ TEST(AlertMeasures, ExactlyAtTheThresholdDoesNotFireInEitherDirection) {
       rule.critical.reset();
       rule.direction = direction;
       EngineDriver driver({}, Set({rule}));
-      Feed(&driver).Many(spans, {});
-      driver.At(2 * kSecond);
+      Feed feed(&driver);
+      if (direction == Direction::kBelow) feed.Span({});  // counted from here on; left the window when it is judged
+      driver.At(10 * kSecond);
+      feed.Many(spans, {});
+      driver.At(5 * kMinute + 5 * kSecond);
       const bool fires = direction == Direction::kAbove ? spans == 31 : spans == 29;
-      EXPECT_EQ(driver.Told(), fires ? "firing Alert warning" : "") << spans;
+      EXPECT_EQ(driver.Told().starts_with("firing Alert warning"), fires) << spans;
     }
   }
+}
+
+constexpr std::int64_t kHour = 60 * kMinute, kDay = 24 * kHour;
+
+Rule LowRate() {
+  Rule rule = WindowRule(Measure::kRate, 0.1, 0);
+  rule.critical.reset();
+  rule.direction = Direction::kBelow;
+  return rule;
+}
+
+TEST(AlertMeasures, ALowRateIsNoneBeforeItWasCountedForAWholeWindow) {
+  EngineDriver driver({}, Set({LowRate()}));
+  Feed feed(&driver);
+  for (int i = 0; i < 30; ++i) {
+    feed.Many(2, {});
+    driver.At((i + 1) * 10 * kSecond);
+  }
+  EXPECT_EQ(driver.Told(), "") << "0.2 /s from the first span on";
+}
+
+TEST(AlertMeasures, ALowRateFiresOnWhenNothingComesAtAll) {
+  EngineDriver driver({}, Set({LowRate()}));
+  Feed feed(&driver);
+  feed.Many(5, {});
+  driver.At(5 * kMinute + kSecond);
+  EXPECT_EQ(driver.Told(), "firing Alert warning") << "none left in the window";
+  driver.At(kDay);
+  EXPECT_EQ(driver.Told(), "");
+  ASSERT_EQ(driver.engine().Incidents().size(), 1u);
+  EXPECT_EQ(driver.engine().Incidents()[0].value, 0);
+  feed.Many(31, {});
+  driver.At(kDay + 2 * kSecond);
+  EXPECT_EQ(driver.Told(), "resolved Alert none");
+  driver.At(kDay + kHour);
+  EXPECT_EQ(driver.Told(), "firing Alert warning");
+  driver.At(2 * kDay + kHour);
+  EXPECT_EQ(driver.Told(), "resolved Alert none") << "gone for a day: not missed any more";
+}
+
+TEST(AlertMeasures, ALowRateWithAMinimumSaysNothingOfLess) {
+  Rule rule = LowRate();
+  rule.min_count = 3;
+  EngineDriver driver({}, Set({rule}));
+  Feed feed(&driver);
+  feed.Many(5, {});
+  driver.At(kHour);
+  EXPECT_EQ(driver.Told(), "");
+}
+
+TEST(AlertMeasures, ALowRateDoesNotCountTheTimeInWhichNobodyListened) {
+  EngineDriver driver({}, Set({LowRate()}));
+  Feed feed(&driver);
+  for (int i = 0; i < 60; ++i) {
+    feed.Many(2, {});
+    driver.At((i + 1) * 10 * kSecond);
+  }
+  driver.engine().Apply({1, kStart + kHour, RecordKind::kRestart, 0}, {});
+  driver.At(kHour);
+  for (int i = 0; i < 60; ++i) {
+    feed.Many(2, {});
+    driver.At(kHour + (i + 1) * 10 * kSecond);
+  }
+  EXPECT_EQ(driver.Told(), "");
+  driver.At(2 * kHour);
+  EXPECT_TRUE(driver.Told().starts_with("firing Alert warning"));
+  driver.engine().Apply({1, kStart + 3 * kHour, RecordKind::kRestart, 0}, {});
+  driver.At(3 * kHour + kMinute);
+  EXPECT_EQ(driver.Told(), "") << "what fired fires on";
 }
 
 // --- tokens and cost

@@ -170,6 +170,13 @@ TEST(InsightTest, IncompleteTraces) {
   EXPECT_EQ(testing::TextOf(core::Analyse(trace, {}).insights, "incomplete"),
             "This trace is not whole (3 spans lost by its processes meanwhile, 1 parent not here): figures may be too "
             "low.");
+  trace.losses = {{"0a1b2c3d", "bot", "died", 0}};
+  const std::vector<Insight> insights = core::Analyse(trace, {}).insights;
+  EXPECT_EQ(testing::TextOf(insights, "incomplete"),
+            "This trace is not whole (1 parent not here, a process died meanwhile): figures may be too low.");
+  EXPECT_EQ(insights[0].severity, InsightSeverity::kWarning);
+  trace.missing.clear();
+  EXPECT_EQ(testing::TextOf(core::Analyse(trace, {}).insights, "incomplete"), "") << "nothing of it is missing";
 }
 
 std::vector<Line> Turn() {

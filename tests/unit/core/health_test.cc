@@ -37,6 +37,8 @@ void Send(EngineDriver* driver, const Mix& mix) {
                      .start_ns = driver->now_ns() - mix.duration_ns,
                      .duration_ns = mix.duration_ns,
                      .failed = i < mix.failed,
+                     .error_type = i < mix.failed ? "TimeoutError" : "",
+                     .error_message = i < mix.failed ? "no answer" : "",
                      .weight = mix.weight});
   }
   driver->Spans(std::move(spans));
@@ -331,6 +333,7 @@ TEST(HealthRule, FiresRisesAndEndsWithTheStatus) {
   EXPECT_EQ(FormatValue(incident.threshold, incident.unit), "warning");
   EXPECT_EQ(incident.count, 100u);
   EXPECT_TRUE(incident.worst_trace.IsValid()) << "of a failed span";
+  EXPECT_EQ(incident.last_error, "TimeoutError: no answer");
   EXPECT_EQ(driver.Told(), "firing Sick warning");
   Send(&driver, {.spans = 100, .failed = 100});
   driver.At(26 * kSecond);
@@ -388,6 +391,7 @@ TEST(Health, ARestartGoesOnWhereItWas) {
         for (const std::string& issue : each.issues) told += "; " + issue;
         told += "\n";
       }
+      for (const Incident& each : driver.engine().Incidents()) told += each.last_error + "\n";
       told += driver.Told() + "\n";
     }
     return told;

@@ -152,6 +152,27 @@ TEST(Ledger, ARestartedSidecarStartsAtWhatWasAcknowledged) {
   EXPECT_EQ(sender.View().applied, 5u);
 }
 
+// Its journal knows the process, but not all that was acknowledged to it.
+TEST(Ledger, WhatWasAcknowledgedAndIsNotInTheJournalIsLostUnderItsOwnReason) {
+  EngineDriver driver;
+  Sender sender(&driver);
+  sender.Batch(10);
+  sender.Batch(20, true);
+  sender.Batch(30, true);
+  sender.acknowledged = {3, 60, 0, {}};
+  EXPECT_EQ(sender.Say(EnvelopeKind::kHello).applied, 3u);
+  EXPECT_EQ(sender.Lost("journal_gap"), 50u);
+  sender.Batch(5);
+  EXPECT_EQ(sender.View().applied, 15u);
+  EXPECT_EQ(sender.View().emitted, 65u);
+  EXPECT_EQ(sender.Lost("buffer_full"), 0u);
+  sender.acknowledged = {1000, 3, 0, {}};
+  EXPECT_EQ(sender.Say(EnvelopeKind::kHeartbeat).applied, 4u) << "more batches with fewer spans";
+  sender.acknowledged = {1000, ~0ull, 0, {}};
+  EXPECT_EQ(sender.Say(EnvelopeKind::kHeartbeat).applied, 4u) << "absurd";
+  EXPECT_EQ(sender.Lost("journal_gap"), 50u);
+}
+
 TEST(Ledger, ASilentProcessIsShownAndAfterAMinuteClosed) {
   EngineDriver driver;
   Sender sender(&driver);

@@ -58,6 +58,40 @@ TEST(Missing, ALossOfAProcessOfTheTraceMeanwhileIsNamed) {
   EXPECT_TRUE(driver.engine().GetTrace({0xabcdef, 3})->losses.empty()) << "long ago";
 }
 
+TEST(Missing, WhatDiedWithItsProcessIsLost) {
+  EngineDriver driver;
+  driver.Message(1, Envelope(EnvelopeKind::kHello), {{.service = "bot"}});
+  driver.Spans({{.trace = 1, .id = 2, .parent = 1}, {.trace = 2, .id = 3, .parent = 1, .service = "other"}});
+  driver.At(20 * kSecond);
+  driver.Message(1, Envelope(EnvelopeKind::kOpenSpans), {{.trace = 1, .id = 1, .name = "turn"}});
+  driver.At(79 * kSecond);
+  EXPECT_STREQ(MissingOf(&driver)[0].reason, "still_open") << "silent, but not dead yet";
+  driver.At(81 * kSecond);
+  const auto trace = driver.engine().GetTrace({0xabcdef, 1});
+  EXPECT_STREQ(trace->missing.at(0).reason, "lost");
+  ASSERT_EQ(trace->losses.size(), 1u);
+  EXPECT_EQ(trace->losses[0].reason, "died");
+  EXPECT_EQ(trace->losses[0].spans, 0u) << "nobody knows how many";
+  EXPECT_STREQ(MissingOf(&driver, 2)[0].reason, "not_received") << "not its service";
+  driver.Spans({{.trace = 3, .id = 2, .parent = 1}});
+  EXPECT_STREQ(MissingOf(&driver, 3)[0].reason, "late") << "it was dead before";
+}
+
+TEST(Missing, WhatADeadProcessToldOfIsLostWhenItWasHeardLast) {
+  EngineDriver driver;
+  driver.Message(1, Envelope(EnvelopeKind::kHello), {{.service = "bot"}});
+  driver.Spans({{.trace = 1, .id = 2, .parent = 1}});
+  EnvelopeView beat = Envelope(EnvelopeKind::kHeartbeat);
+  beat.batched_before = 5;  // of which none came
+  driver.At(kSecond);
+  driver.Message(1, beat);
+  driver.At(2 * kMinute);
+  const auto trace = driver.engine().GetTrace({0xabcdef, 1});
+  ASSERT_EQ(trace->losses.size(), 1u);
+  EXPECT_EQ(trace->losses[0].reason, "died");
+  EXPECT_EQ(trace->losses[0].spans, 5u);
+}
+
 std::shared_ptr<const RuleSet> DeepRule() {
   Rule rule;
   rule.group = "g";

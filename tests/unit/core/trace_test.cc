@@ -108,6 +108,35 @@ TEST(TraceStore, CompletesAQuietSecondAfterTheRootOrThirtyWithoutOne) {
   EXPECT_EQ(driver.engine().Stats().store.completed_total, 3u);
 }
 
+// A clock that is set right after a start in 1970, or a span of that year in a replay.
+TEST(TraceStore, DecadesAreCaughtUpWithInAMoment) {
+  EngineDriver driver;
+  EnvelopeView hello;
+  hello.kind = EnvelopeKind::kHello;
+  driver.Message(1, hello, {{.service = "bot"}});
+  driver.Spans({{.trace = 1, .id = 1}});
+  constexpr std::int64_t kLater = 876'000 * std::int64_t{60} * kMinute + 30 * kMinute;  // no whole hour
+  driver.At(kLater);
+  EXPECT_EQ(driver.engine().Stats().now_ns, driver.now_ns());
+  EXPECT_EQ(driver.engine().Stats().store.completed_total, 1u);
+  EXPECT_EQ(driver.engine().Stats().store.traces, 0u) << "its time to live";
+  EXPECT_EQ(driver.engine().Stats().processes.at(0).state, "died");
+  driver.Spans({{.trace = 2, .id = 1}});
+  driver.At(kLater + 900 * kMs);
+  EXPECT_FALSE(SummaryOf(driver, 2).complete);
+  driver.At(kLater + 1000 * kMs);
+  EXPECT_TRUE(SummaryOf(driver, 2).complete) << "ticks lie as close as before";
+}
+
+// What passes without a record is not there in a fold, and must leave no trace in what is counted by records.
+TEST(TraceStore, TimeThatPassesIsNoRecord) {
+  EngineDriver driver;
+  driver.Spans({{.trace = 1, .id = 1}});
+  for (std::int64_t i = 1; i <= 100; ++i) driver.At(i * kSecond);
+  driver.Spans({{.trace = 2, .id = 1}});
+  EXPECT_EQ(driver.engine().Stats().records, 2u);
+}
+
 TEST(TraceStore, ALateSpanUpdatesItsTraceAndARepeatedOneDoesNot) {
   EngineDriver driver;
   driver.Spans({{.id = 1}});

@@ -149,6 +149,31 @@ TEST(Journal, OldSegmentsAreGivenUp) {
   EXPECT_GE(feeder.now_ns - status.oldest_ns, 8'000'000 - 2 * 1'100'000);
 }
 
+TEST(Journal, ALoweredLimitHoldsFromTheNextStartOn) {
+  const TempDir dir;
+  JournalOptions options = SmallJournal(dir.path("j"));
+  options.max_bytes = 64 * 4096;
+  std::uint64_t last = 0;
+  {
+    auto journal = OpenJournal(options);
+    Feeder feeder(journal.get());
+    feeder.Append(2000);
+    ASSERT_TRUE(feeder.WaitAcknowledged());
+    ASSERT_GT(journal->status().bytes, 40 * 4096u);
+    last = feeder.last();
+  }
+  options.max_bytes = 8 * 4096;
+  auto journal = OpenJournal(options);
+  EXPECT_EQ(ReadAll(journal->Read()).last(), last) << "all of it is read once more";
+  Feeder feeder(journal.get(), last);
+  feeder.Begin();
+  ASSERT_TRUE(WaitUntil([&] { return journal->status().checkpoints == 1; }));
+  std::uint64_t bytes = 0;
+  for (const std::string& segment : Segments(dir.path("j"))) bytes += std::filesystem::file_size(segment);
+  EXPECT_LE(bytes, options.max_bytes);
+  EXPECT_FALSE(journal->WantsSegment()) << "once";
+}
+
 TEST(Journal, ACheckpointLargerThanASegment) {
   const TempDir dir;
   JournalOptions options = SmallJournal(dir.path("j"));

@@ -1,4 +1,5 @@
 // The small parts of the ingest thread: clock, connection table, queue of Submit.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <future>
@@ -30,6 +31,27 @@ TEST(EngineClock, FollowsTheWallAndNeverGoesBack) {
   EXPECT_EQ(clock.Now(), 4700) << "the wall again";
   g_wall = 1'000'000;
   EXPECT_EQ(clock.Now(), 1'000'000);
+}
+
+TEST(EngineClock, ComplainsWhileItIsFarAhead) {
+  EngineClock clock({[] { return g_wall; }, [] { return g_steady; }});
+  constexpr std::int64_t kMinute = 60'000'000'000;
+  g_wall = 1000 * kMinute;
+  clock.Now();
+  g_wall = 999 * kMinute + 1;
+  clock.Now();
+  EXPECT_EQ(clock.Complaint(), "") << "less than a minute";
+  g_wall = 998 * kMinute;
+  clock.Now();
+  EXPECT_THAT(clock.Complaint(), ::testing::HasSubstr("120 s ahead"));
+  g_wall += kMinute;
+  g_steady += kMinute;
+  clock.Now();
+  EXPECT_THAT(clock.Complaint(), ::testing::HasSubstr("90 s ahead")) << "half of that minute";
+  g_wall += 3 * kMinute;
+  g_steady += 3 * kMinute;
+  clock.Now();
+  EXPECT_EQ(clock.Complaint(), "");
 }
 
 constexpr std::int64_t kSecond = 1'000'000'000;
