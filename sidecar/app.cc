@@ -250,6 +250,7 @@ tl::expected<void, std::string> App::StartHttp(const config::Config& config) {
   hooks.ready = [this] { return ready_.load(); };
   hooks.reload = [this] { return Reload(); };
   hooks.status_json = [this] { return StatusJson(); };
+  hooks.notices = [this] { return Notices(); };
   hooks.now_ns = WallClockNs;
   hooks.version = SPANWATCH_VERSION;
   hooks.analysis_options = [this] { return AnalysisOptions(); };

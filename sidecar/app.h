@@ -79,6 +79,7 @@ class App {
   notify::Options NotifierOptions(const config::Config& config) const;
   std::string ExternalUrl(const config::Config& config) const;
   tl::expected<void, std::string> TakeOver(config::Config config) EXCLUDES(mutex_);
+  std::vector<std::string> Notices() const EXCLUDES(mutex_);  // what is not well, a sentence each, for the page
   std::vector<metrics::NotificationCounts> NotificationCounts() const;
   metrics::HttpCounts HttpCounts() const;
   core::AnalysisOptions AnalysisOptions() const EXCLUDES(mutex_);

@@ -89,6 +89,19 @@ Json ReceiverToJson(const config::Config& config, const core::Receiver& receiver
   return json;
 }
 
+// What failed, and what to do about it.
+std::string TargetNotice(const config::Config& config, const notify::TargetStatus& target) {
+  const std::string name = "receiver \"" + target.name + "\"";
+  if (!target.given_up) return name + ": the last message failed: " + target.last_error;
+  std::string text = name + " is sent nothing any more: " + target.last_error;
+  for (const core::Receiver& receiver : config.routing.receivers) {
+    if (receiver.name != target.name) continue;
+    text += ". Correct " + receiver.url_source +
+            (receiver.url_source.starts_with("environment") ? ", then restart the sidecar" : ", then reload");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string App::StatusJson() const {
@@ -143,6 +156,46 @@ std::string App::StatusJson() const {
     json["recorder"] = {{"file", record_path_}, {"bytes", ingest.recorded_bytes}, {"failed", ingest.recorder_failed}};
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<std::string> App::Notices() const {
+  std::vector<std::string> notices;
+  config::Config config;
+  ReloadState reload;
+  {
+    MutexLock lock(&mutex_);
+    config = config_;
+    reload = reload_;
+  }
+  if (std::string nobody = WhyNothingIsPosted(config); !nobody.empty()) {
+    notices.push_back(std::move(nobody));
+  } else {
+    for (const core::Receiver& receiver : config.routing.receivers) {
+      const std::string why = IsReached(config, receiver) ? WhyNothingIsPosted(receiver) : "";
+      if (!why.empty()) notices.push_back("receiver \"" + receiver.name + "\": " + why);
+    }
+  }
+  if (!reload.successful) {
+    notices.push_back("the last reload was refused, the configuration before it holds: " + reload.error);
+  }
+  if (!reload.needs_restart.empty()) {
+    std::string keys;
+    for (const std::string& key : reload.needs_restart) keys += (keys.empty() ? "" : ", ") + key;
+    notices.push_back("changed in the configuration, but in force only after a restart: " + keys);
+  }
+  for (const notify::TargetStatus& target : notifier_->Status()) {
+    if (!target.last_error.empty()) notices.push_back(TargetNotice(config, target));
+  }
+  const ingest::Status ingest = ingest_->GetStatus();
+  if (!no_state_.empty()) {
+    notices.push_back(no_state_);
+  } else if (ingest.journal_configured && !ingest.journal.on) {
+    notices.push_back("the journal is off, a restart would forget: " + ingest.journal.problem);
+  }
+  if (const notify::OutboxStatus outbox = notifier_->GetOutboxStatus(); outbox.enabled && !outbox.writable) {
+    notices.push_back("alerts are delivered from memory, the disk does not take them: " + outbox.problem);
+  }
+  return notices;
 }
 
 std::vector<metrics::NotificationCounts> App::NotificationCounts() const {

@@ -1,6 +1,7 @@
 #include "sidecar/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
 namespace spanwatch::app {
@@ -102,6 +103,36 @@ CLI::App* AddReplay(CLI::App* app, std::string* path, CommandLine* result) {
   return replay;
 }
 
+bool IsCommand(const CLI::App& app, const std::string& name) {
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  return std::any_of(commands.begin(), commands.end(), [&](const CLI::App* each) { return each->get_name() == name; });
+}
+
+std::string CommandNames(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + each->get_name();
+  }
+  return names;
+}
+
+// The first word that is no flag is the subcommand; CLI11 says of an unknown one only that one is required.
+bool RefuseUnknownCommand(const CLI::App& app, int argc, const char* const* argv) {
+  const std::string word = argc < 2 ? "" : argv[1];
+  if (word.empty() || word[0] == '-' || IsCommand(app, word)) return false;
+  std::cerr << "spanwatch: unknown subcommand \"" << word << "\"; allowed: " << CommandNames(app)
+            << "\nspanwatch --help says what each does.\n";
+  return true;
+}
+
+// What CLI11 says, and the help of the subcommand that it is about.
+int RefuseArguments(const CLI::App& app, const CLI::ParseError& error) {
+  const auto parsed = app.get_subcommands();
+  const std::string command = parsed.empty() ? "spanwatch" : "spanwatch " + parsed.front()->get_name();
+  std::cerr << command << ": " << error.what() << "\n" << command << " --help lists what is allowed.\n";
+  return kExitUsage;
+}
+
 }  // namespace
 
 std::variant<CommandLine, int> ParseCommandLine(int argc, const char* const* argv) {
@@ -141,10 +172,13 @@ std::variant<CommandLine, int> ParseCommandLine(int argc, const char* const* arg
     std::cerr << app.help();
     return kExitUsage;
   }
+  if (RefuseUnknownCommand(app, argc, argv)) return kExitUsage;
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+    return RefuseArguments(app, error);
   }
   if (serve->parsed()) result.command = Command::kServe;
   if (check->parsed()) result.command = Command::kCheck;

@@ -1,13 +1,19 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "sidecar/app.h"
 #include "sidecar/command_line.h"
+#include "sidecar/config/units.h"
 
 namespace spanwatch::app {
 namespace {
@@ -53,6 +59,21 @@ sigset_t HandledSignals() {
   return signals;
 }
 
+// A variable that is named like ours and read by nobody: a mistyped limit would go unnoticed.
+void WarnOfUnknownVariables() {
+  const std::vector<std::string> known = {"TRACING_MAX_TRACES",     "TRACING_TRACE_TTL", "TRACING_MEMORY_LIMIT",
+                                          "TRACING_SLOW_THRESHOLD", "TRACING_LOG_LEVEL", "TRACING_ENABLED",
+                                          "TRACING_SAMPLE_RATE",    "TRACING_ENDPOINT",  "TRACING_REDACTION",
+                                          "TRACING_HASH_KEY",       "TRACING_CLOCK"};
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string name(text.substr(0, text.find('=')));
+    if (name.size() > 64 || !name.starts_with("TRACING_") || std::find(known.begin(), known.end(), name) != known.end())
+      continue;
+    spdlog::warn("environment variable {} is read by nobody{}", name, config::DidYouMean(name, known));
+  }
+}
+
 // Returns when SIGTERM or SIGINT came.
 void WaitForTheEnd(App* app) {
   const sigset_t signals = HandledSignals();
@@ -85,6 +106,7 @@ int RunServe(const CommandLine& command_line) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the journal, not the end
   SetUpLog(config->log_level);
+  WarnOfUnknownVariables();
 
   App app(std::move(*config), command_line.sources, command_line.record_path);
   if (const auto started = app.Start(); !started) {

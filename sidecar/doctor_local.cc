@@ -101,6 +101,17 @@ std::vector<std::string> SocketCandidates() {
 void Doctor::CheckSocketFile(const std::string& path) {
   struct stat info {};
   if (!IsSocket(path, &info)) {
+    // A directory that this user may not look into hides the socket, it is not gone.
+    if (::access(path.c_str(), F_OK) != 0 && errno == EACCES) {
+      return Fail("socket", path + ": user " + UserName(::geteuid()) + " may not look into its directory",
+                  "run program and sidecar as one user, or put the user into the directory's group");
+    }
+    // The sidecar makes the directory of the default socket alone.
+    const std::string directory = std::filesystem::path(path).parent_path().string();
+    if (!sidecar_.answers && !config_.ingest_endpoints.empty() && ::access(directory.c_str(), W_OK | X_OK) != 0) {
+      return Fail("socket", path + ": no socket can be made in " + directory + ": " + std::strerror(errno),
+                  "make that directory, writable for the sidecar's user, or name another path in ingest.endpoints");
+    }
     if (!sidecar_.answers) return Ok("socket", path + " is not there yet: the sidecar makes it");
     return Fail("socket", path + " is gone although the sidecar runs: no program can connect",
                 "restart the sidecar, and see who cleans up that directory");
@@ -184,14 +195,17 @@ void Doctor::CheckDisk() {
     return Fail("disk", "state_dir " + directory + ": " + std::strerror(errno), "name another state_dir");
   }
   const std::uint64_t free = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
-  const std::uint64_t used = is_there ? BytesBelow(std::filesystem::path(directory) / "journal") : 0;
+  const bool visible = ::access(directory.c_str(), R_OK | X_OK) == 0;
+  const std::uint64_t used = visible ? BytesBelow(std::filesystem::path(directory) / "journal") : 0;
   const std::uint64_t need = config_.journal_max_bytes + kOutboxBytes - std::min(used, config_.journal_max_bytes);
   const std::string text = "state_dir " + directory + (is_there ? "" : " (not there yet)") + ": " + Size(free) +
-                           " free, journal " + Size(used) + " of " + Size(config_.journal_max_bytes);
+                           " free, journal " + (visible || !is_there ? Size(used) : "(not for this user to see)") +
+                           " of " + Size(config_.journal_max_bytes);
   if (free < kLeastFreeBytes) {
     return Fail("disk", text, "make room: without it the journal is memory only, and a restart forgets");
   }
-  if (free < need) return Warn("disk", text, "make room for " + Size(need) + " more, or lower journal.max_size");
+  if (free < need && (visible || !is_there))
+    return Warn("disk", text, "make room for " + Size(need) + " more, or lower journal.max_size");
   Ok("disk", text);
 }
 

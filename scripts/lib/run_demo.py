@@ -86,8 +86,8 @@ class Demo:
 
         child = self.group.Start("sidecar", command, Show, environment)
         child.WaitUntil(lambda: self.Get("/readyz") is not None, 20,
-                        f"the sidecar did not start; is port {self.options.port} or its socket in use by another one? "
-                        "Stop that one, or use: scripts/run --port N")
+                        "the sidecar did not start: its last words, above, say why. If another program has a port: "
+                        "scripts/run --port N, and after that -- --set otlp.listen=127.0.0.1:M")
 
     def StartBot(self, environment):
         command = [self.Binary("spanwatch-demo"), "--rate", str(self.options.rate), "--seed", str(self.options.seed)]
@@ -144,20 +144,34 @@ class Demo:
             self.group.Wait(0.2)
 
 
+def Number(kind, least, most):
+    def Parse(text):
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least} to {most}")
+        return value
+    Parse.__name__ = kind.__name__
+    return Parse
+
+
 def ParseArguments():
     parser = argparse.ArgumentParser(prog="scripts/run", description="Runs the sidecar and the demo bot.")
-    parser.add_argument("--seconds", type=float, default=0, help="stop by itself after so many seconds")
-    parser.add_argument("--rate", type=float, default=5, help="messages a second that the demo bot gets (5)")
-    parser.add_argument("--seed", type=int, default=1, help="of the demo bot's behaviour (1)")
-    parser.add_argument("--port", type=int, default=9464, help="of /metrics, the API and the page (9464)")
+    parser.add_argument("--seconds", type=Number(float, 0, 1e9), default=0, help="stop by itself after so many seconds")
+    parser.add_argument("--rate", type=Number(float, 0.001, 100000), default=5, help="messages a second that the demo bot gets (5)")
+    parser.add_argument("--seed", type=Number(int, 0, 2**63 - 1), default=1, help="of the demo bot's behaviour (1)")
+    parser.add_argument("--port", type=Number(int, 1, 65535), default=9464, help="of /metrics, the API and the page (9464)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # of scripts/run, before it builds
     parser.add_argument("sidecar_flags", nargs="*", help="after --: more flags for the sidecar")
     return parser.parse_args()
 
 
 def main():
     terminal = Terminal()
-    demo = Demo(ParseArguments(), terminal)
+    options = ParseArguments()
+    if options.check:
+        return 0
+    demo = Demo(options, terminal)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: demo.group.RequestStop())
     status = 0

@@ -169,6 +169,9 @@ Parsed<double> ParseFactor(std::string_view text) {
 
 Parsed<std::uint64_t> ParseWhole(std::string_view text) {
   const Parsed<double> number = ParseNumber(text);
+  if (!number && !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos) {
+    return tl::make_unexpected(Quote(text) + " is too large; allowed: a whole number up to 9007199254740992");
+  }
   if (!number || *number != std::floor(*number)) {
     return tl::make_unexpected(Quote(text) + " is not a whole number; allowed: 0 or more, without unit, as in 2000");
   }

@@ -33,6 +33,7 @@ struct IndexData {
   core::OverviewView overview;
   core::ErrorsView errors;
   MutedAlerts muted = {};
+  std::vector<std::string> notices = {};  // what is not well with the sidecar itself, as plain text
 };
 std::string IndexPage(const IndexData& data, std::string_view nonce);
 

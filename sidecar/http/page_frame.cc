@@ -25,7 +25,7 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:8px;overflow-x:auto}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:500;font-size:.85rem}tr:last-child td{border-bottom:0}td.k{white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}
-td{overflow-wrap:anywhere}
+td{overflow-wrap:anywhere}td.x{min-width:11rem}.note ul{margin:.2rem 0;padding-left:1.2rem}.note li{overflow-wrap:anywhere}
 .badge{display:inline-block;border:1px solid currentColor;border-radius:9px;padding:0 .5rem;font-size:.78rem;line-height:1.35;white-space:nowrap}
 .error,.critical,.died{color:var(--bad)}.warning,.pending,.silent{color:var(--warn)}.success,.resolved,.alive,.healthy{color:var(--good)}
 .open,.none,.closed{color:var(--soft)}
@@ -41,7 +41,7 @@ svg.bar{width:100%;height:19px;display:block}svg.bar .path{fill:var(--ink)}td.b{
 .more dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:.3rem 0}.more dt{color:var(--soft)}
 .more dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}.more h3{font-size:.88rem;margin:.6rem 0 .1rem}
 @media(max-width:640px){main{padding:.6rem .6rem 2rem}header{padding:.5rem .6rem;gap:.2rem .9rem}th,td{padding:.35rem .5rem}
-.tiles{gap:.4rem}.tile{min-width:0;flex:1 1 28%;padding:.3rem .6rem}.tile b{font-size:1rem}
+.tiles{gap:.4rem}.tile{min-width:28%;flex:1 1 auto;padding:.3rem .6rem}.tile b{font-size:1rem}
 summary{grid-template-columns:1fr max-content max-content;gap:.1rem .8rem;padding:.35rem .5rem}summary .name{grid-column:1/-1;white-space:normal}
 .path tr{display:grid;grid-template-columns:1fr max-content max-content;border-bottom:1px solid var(--line);padding:.2rem 0}
 .path td{border:0;padding:.1rem .5rem}.path td.w{grid-column:1/-1}.path td.w,.path td.b{width:auto}.more{padding-left:.8rem}}

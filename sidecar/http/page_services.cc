@@ -62,7 +62,7 @@ std::string TrendBadges(const core::Trends& trends) {
 
 std::string ServiceRow(const core::ServiceHealth& service, const core::ServiceOverview* figures) {
   const std::string status = core::ToString(service.status);
-  std::string html = "<tr><td class=\"s\">" + Badge(status, status) + "</td><td>" + Name(service.service);
+  std::string html = "<tr><td class=\"s\">" + Badge(status, status) + "</td><td class=\"x\">" + Name(service.service);
   if (figures != nullptr) html += TrendBadges(figures->trends);
   for (const std::string& issue : service.issues) html += "<div class=\"soft\">" + Name(issue) + "</div>";
   html += "</td>";
@@ -104,9 +104,10 @@ std::string OperationsPanel(const core::OverviewView& overview) {
       "class=\"n\">p99</th></tr>";
   for (const core::OperationOverview* each : slowest) {
     const core::WindowFigures& hour = each->windows.back();
-    html += "<tr><td>" + Name(each->operation) + TrendBadges(each->trends) + "</td><td>" + Name(each->service) +
-            "</td>" + Number(Fixed(hour.calls, "%.0f")) + Number(Fixed(hour.error_rate * 100, "%.1f %%")) +
-            Number(Duration(hour.p50_ns)) + Number(Duration(hour.p95_ns)) + Number(Duration(hour.p99_ns)) + "</tr>\n";
+    html += "<tr><td class=\"x\">" + Name(each->operation) + TrendBadges(each->trends) + "</td><td class=\"x\">" +
+            Name(each->service) + "</td>" + Number(Fixed(hour.calls, "%.0f")) +
+            Number(Fixed(hour.error_rate * 100, "%.1f %%")) + Number(Duration(hour.p50_ns)) +
+            Number(Duration(hour.p95_ns)) + Number(Duration(hour.p99_ns)) + "</tr>\n";
   }
   return html + "</table></div>";
 }
@@ -122,10 +123,10 @@ std::string ErrorsPanel(const core::ErrorsView& errors) {
       "class=\"n\">count</th><th></th><th>last seen</th><th>trace</th></tr>";
   for (std::size_t i = 0; i < std::min(groups.size(), kMaxErrors); ++i) {
     const core::ErrorGroupView& group = *groups[i];
-    html += "<tr><td>" + (group.type.empty() ? std::string() : "<b>" + Name(group.type) + "</b> ") +
-            Name(group.message) + "</td><td>" + Name(group.operation) + " <span class=\"soft\">" + Name(group.service) +
-            "</span></td><td>" + Bars({group.per_minute.begin(), group.per_minute.end()}, "bad") + "</td>" +
-            Number(Fixed(group.count, "%.0f")) + "<td>";
+    html += "<tr><td class=\"x\">" + (group.type.empty() ? std::string() : "<b>" + Name(group.type) + "</b> ") +
+            Name(group.message) + "</td><td class=\"x\">" + Name(group.operation) + " <span class=\"soft\">" +
+            Name(group.service) + "</span></td><td>" + Bars({group.per_minute.begin(), group.per_minute.end()}, "bad") +
+            "</td>" + Number(Fixed(group.count, "%.0f")) + "<td>";
     if (group.trend != core::ErrorTrend::kStable) {
       html += Badge(group.trend == core::ErrorTrend::kFalling ? "success" : "warning", core::ToString(group.trend));
     }

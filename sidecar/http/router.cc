@@ -186,7 +186,8 @@ void Router::Index(const Request&, Response* response) const {
   const core::Engine& engine = *hooks_.engine;
   const std::string nonce = MakePage(response);
   response->body = IndexPage({engine.Stats(), engine.FindTraces(query), engine.Incidents(), engine.GetHealth(),
-                              engine.GetOverview(), engine.GetErrors(), hooks_.muted ? hooks_.muted() : MutedAlerts()},
+                              engine.GetOverview(), engine.GetErrors(), hooks_.muted ? hooks_.muted() : MutedAlerts(),
+                              hooks_.notices ? hooks_.notices() : std::vector<std::string>()},
                              nonce);
 }
 

@@ -32,6 +32,7 @@ struct Hooks {
   std::function<bool()> ready;                                                               // /readyz, /-/ready
   std::function<tl::expected<void, std::string>()> reload;  // POST /-/reload; error text for the answer
   std::function<std::string()> status_json;                 // /api/v1/status: one JSON object
+  std::function<std::vector<std::string>()> notices;        // what is not well, for the page; empty: nothing is known
   std::string version;                                      // of the sidecar, for /api/v1/events
   std::function<std::int64_t()> now_ns;                     // wall clock, for relative parameters
   std::function<core::AnalysisOptions()> analysis_options;  // thresholds and history; empty: the defaults

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 import unittest
@@ -203,6 +204,29 @@ class DoctorTest(Command):
         self.assertIn("was seen in /api/v1/traces", self.Line(output, "span")[1])
         self.assertEqual([each["service"] for each in sidecar.Stats()["processes"]], ["spanwatch-doctor"])
         harness.AssertEquation(self, sidecar.Books())
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to become somebody else")
+    def testASocketThatThisUserMayNotSee(self):
+        shutil.copy(harness.Binary("spanwatch"), self.Path("spanwatch"))
+        os.chmod(self.directory, 0o711)
+        directory = self.Path("closed")
+        os.mkdir(directory, 0o700)
+        endpoint = f"ipc://{directory}/t.sock"
+        sidecar = self.Sidecar(sets=[f"ingest.endpoints=['{endpoint}']"])
+        result = subprocess.run([self.Path("spanwatch"), "doctor", "--set", f"http.listen=127.0.0.1:{sidecar.port}",
+                                 "--set", "otlp.listen=''"], capture_output=True, text=True, timeout=60, check=False,
+                                user=65534, group=65534, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]})
+        status, text = self.Line(result.stdout, "socket")
+        self.assertEqual(status, "failed", result.stdout)
+        self.assertIn("may not look into its directory", text)
+        self.assertNotIn("gone", text)
+
+    def testASocketForWhichThereIsNoDirectory(self):
+        output = self.Doctor("--set", f"ingest.endpoints=['ipc://{self.Path('gone')}/s.sock']", status=1)
+        status, text = self.Line(output, "socket")
+        self.assertEqual(status, "failed", output)
+        self.assertIn("No such file or directory", text)
+        self.assertIn("make that directory", text)
 
     def testSomebodyElseHasThePort(self):
         discord = self.Discord()

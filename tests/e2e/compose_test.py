@@ -27,6 +27,17 @@ def Run(command, **arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, **arguments)
 
 
+class ServiceTest(harness.TestCase):
+    def testSystemdAcceptsTheUnit(self):
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("skipped systemd-analyze: not installed")
+        unit = self.Path("spanwatch.service")
+        with open(unit, "w", encoding="utf-8") as file:
+            file.write(Read("config/spanwatch.service").replace("/usr/local/bin/spanwatch", harness.Binary("spanwatch")))
+        result = Run(["systemd-analyze", "verify", "--man=no", unit])
+        self.assertEqual((result.returncode, result.stdout + result.stderr), (0, ""))
+
+
 class ComposeTest(unittest.TestCase):
     def testDockerComposeAcceptsIt(self):
         if shutil.which("docker-compose") is None:

@@ -47,6 +47,20 @@ class MistakesTest(harness.TestCase):
         sidecar = self.StartSidecar(config=self.Write("bad.yaml", "http: { lisen: 1 }\n"))
         self.AssertFails(sidecar, "bad.yaml:1:", "lisen", "listen")
 
+    def testWrongCommandLines(self):
+        for words, texts in ((["serv"], ('unknown subcommand "serv"', "allowed: serve, check, test, replay, doctor")),
+                             (["serve", "--confg", "x"], ("--confg", "spanwatch serve --help")),
+                             (["check", "--set"], ("KEY=VALUE", "spanwatch check --help"))):
+            command = self.Start([harness.Binary("spanwatch"), *words])
+            self.assertEqual(command.Wait(), 2, command.Output())
+            for text in texts:
+                self.assertIn(text, command.Output())
+
+    def testAVariableThatNobodyReads(self):
+        sidecar = self.Sidecar(env={"TRACING_MAX_TRACE": "5", "TRACING_ENDPOINT": "ipc:///tmp/x.sock"})
+        self.assertIn('TRACING_MAX_TRACE is read by nobody (did you mean "TRACING_MAX_TRACES"?)', sidecar.Output())
+        self.assertNotIn("TRACING_ENDPOINT is", sidecar.Output())
+
     def testNoSuchConfiguration(self):
         self.AssertFails(self.StartSidecar(config=self.Path("none.yaml")), "none.yaml")
 

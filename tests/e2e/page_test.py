@@ -35,6 +35,17 @@ class PageTest(harness.TestCase):
         self.assertLessEqual(self.browser.Run("document.documentElement.scrollWidth"),
                              self.browser.Run("document.documentElement.clientWidth"), "the page is wider than its window")
 
+    def AssertReadable(self):
+        """No time and no link is broken over lines, no text squeezed to a few letters a line, no figure cut off."""
+        self.assertEqual(self.browser.Run("""[...document.querySelectorAll('td')].filter(cell => {
+            const text = cell.innerText.trim(), range = document.createRange();
+            range.selectNodeContents(cell);
+            const lines = range.getBoundingClientRect().height / 21;
+            return /^(why|[0-9-]{10}T[0-9:.]+Z)$/.test(text) && lines > 1.5 || text.length > 20 && cell.clientWidth < 100;
+          }).map(cell => cell.innerText)"""), [])
+        self.assertEqual(self.browser.Run("""[...document.querySelectorAll('.tile')].filter(
+            tile => tile.scrollWidth > tile.clientWidth).map(tile => tile.innerText)"""), [])
+
     def testFromTheAlertToTheSlowSpan(self):
         sidecar = self.Sidecar(rules=self.Write("rules.yaml", RULES))
         bot = self.Bot("--messages", 20, "--rate", 60, "--time-scale", 20, "--misbehave", "none")
@@ -45,7 +56,11 @@ class PageTest(harness.TestCase):
         text = self.browser.Text()
         for what in ("Slow", alert["labels"]["operation"], "discord-bot", "Services"):
             self.assertIn(what, text)
-        self.AssertGood()
+        self.assertIn("DISCORD_WEBHOOK_URL is not set", text, "that nobody is told must be seen here")
+        for width in (390, 1280):
+            self.browser.Resize(width, 900)
+            self.AssertReadable()
+            self.AssertGood()
         self.Picture("index")
         self.browser.Follow("a[href*='trace/']")
         self.AssertGood()
@@ -62,6 +77,7 @@ class PageTest(harness.TestCase):
         self.Picture("trace")
         self.browser.Resize(390, 844)
         self.AssertGood()
+        self.AssertReadable()
         self.Picture("trace-small")
 
     def testNothingFromOutsideRuns(self):

@@ -51,6 +51,13 @@ class RunTest(harness.TestCase):
         run.process.wait()
         harness.wait_until(lambda: not self.LeftBehind(), "the end of all children")
 
+    def testAMistakeIsToldBeforeTheBuild(self):
+        for flags, text in ((["--sceonds", "5"], "--sceonds"), (["--rate", "0"], "0.001 to 100000"), (["--port", "99999"], "65535")):
+            run = self.Start([os.path.join(harness.ROOT, "scripts/run"), *flags], {})
+            self.assertEqual(run.Wait(60), 2, run.Output())
+            self.assertIn(text, run.Output())
+            self.assertNotIn("Building", run.Output())
+
     def testPortInUse(self):
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))

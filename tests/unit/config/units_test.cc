@@ -1,5 +1,6 @@
 #include "sidecar/config/units.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace spanwatch::config {
@@ -69,6 +70,7 @@ TEST(RateTest, IsPerSecond) {
 TEST(WholeTest, TakesNoFractions) {
   EXPECT_EQ(ParseWhole("2000"), 2000u);
   for (const char* text : {"", "-1", "1.5", "2k", "1e3", "0x10"}) EXPECT_FALSE(ParseWhole(text).has_value()) << text;
+  EXPECT_THAT(ParseWhole("99999999999999999999999").error(), ::testing::HasSubstr("is too large"));
 }
 
 TEST(QuoteTest, HidesWhatMayBeSecret) {

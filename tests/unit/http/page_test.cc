@@ -117,6 +117,25 @@ TEST(PageTest, AlertsAndProcessesAreEscapedToo) {
   EXPECT_THAT(MissingTracePage(kScript, {}, "n"), Not(HasSubstr("<script")));
 }
 
+TEST(PageTest, WhatIsNotWellStandsAboveTheAlerts) {
+  IndexData data;
+  EXPECT_THAT(IndexPage(data, "n"), Not(HasSubstr("Not as it should be")));
+  data.notices = {"nothing is posted: DISCORD_WEBHOOK_URL is not set", kScript};
+  const std::string page = IndexPage(data, "n");
+  EXPECT_LT(page.find("DISCORD_WEBHOOK_URL is not set"), page.find("<h2>Alerts</h2>"));
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+}
+
+TEST(PageTest, AnEmptyStoreIsNotASilentProgram) {
+  IndexData data;
+  EXPECT_THAT(IndexPage(data, "n"), HasSubstr("No spans have arrived yet"));
+  data.stats.spans_applied = 5;
+  data.stats.store.ttl_ns = 7'200'000'000'000;
+  const std::string page = IndexPage(data, "n");
+  EXPECT_THAT(page, Not(HasSubstr("No spans have arrived yet")));
+  EXPECT_THAT(page, HasSubstr("No trace is stored now"));
+}
+
 TEST(PageTest, BarsShowPlaceAndLength) {
   core::TraceCopy trace;
   trace.summary.start_ns = 1000;
