@@ -59,10 +59,8 @@ void PrintSummary(std::uint64_t handled, std::uint64_t failed, std::uint64_t not
     if (stats.drops[i].spans > 0) line((std::string("dropped ") + stats.drops[i].reason).c_str(), stats.drops[i].spans);
   }
   line("not delivered", not_delivered);
-  if (stats.emitted > stats.sampled_out && stats.delivered == 0) {
-    std::printf("no sidecar took them; tried %s. Does one run, as this user? spanwatch doctor says more\n",
-                stats.endpoint.empty() ? "the default sockets, none that this user can reach" : stats.endpoint.c_str());
-  }
+  if (stats.emitted > stats.sampled_out && stats.delivered == 0)
+    std::printf("no sidecar took them; spanwatch doctor looks for the reason\n");
   if (!stats.problems.empty()) std::printf("%s\n", stats.problems.c_str());
 }
 
